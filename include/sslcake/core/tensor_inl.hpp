@@ -1,0 +1,139 @@
+#pragma once
+
+#include <algorithm>
+
+#include "random.hpp"
+#include "tensor.hpp"
+
+namespace sslcake::inline v0 {
+
+namespace detail {
+template <class To, class From>
+To convert(From v) {
+  if constexpr (std::is_same_v<To, From>) return v;
+  else if constexpr (std::is_same_v<From, bfloat16>) return convert<To>(static_cast<float>(v));
+  else if constexpr (std::is_same_v<To, bfloat16>) return bfloat16(static_cast<float>(v));
+  else return static_cast<To>(v);
+}
+}  // namespace detail
+
+SSLCAKE_INLINE double Tensor::item() const {
+  if (!defined() || numel() != 1) fail("Tensor::item", "expected one element, got shape ", shape_);
+  return to_vector<double>()[0];
+}
+
+SSLCAKE_INLINE Tensor Tensor::alias(const Shape& shape) const {
+  if (shape.numel() != numel()) fail("Tensor::alias", "expected ", numel(), " elements as in ", shape_, ", got shape ", shape);
+  Tensor t = detach();
+  t.shape_ = shape;
+  return t;
+}
+
+SSLCAKE_INLINE Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
+  if (rank() < 1 || begin < 0 || end < begin || end > dim(0))
+    fail("Tensor::rows", "expected 0 <= begin <= end <= extent of the first dimension of ", shape_, ", got [", begin, ",", end, ")");
+  Tensor t = detach();
+  t.offset_ += static_cast<std::size_t>(begin * shape_.span(1, rank())) * size_of(dtype_);
+  t.shape_[0] = end - begin;
+  return t;
+}
+
+SSLCAKE_INLINE Tensor Tensor::clone() const {
+  if (!defined()) return {};
+  Tensor t(shape_, dtype_);
+  if (bytes()) std::memcpy(t.mutable_raw(), raw(), bytes());
+  return t;
+}
+
+SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
+  if (!(target.shape() == source.shape())) fail("copy_into", "expected shape ", target.shape(), ", got ", source.shape());
+  const auto n = target.numel();
+  if (target.dtype() == source.dtype()) {
+    if (n) std::memmove(target.mutable_raw(), source.raw(), source.bytes());
+    return;
+  }
+  dispatch_all(source.dtype(), [&](auto from) {
+    dispatch_all(target.dtype(), [&](auto to) {
+      using From = decltype(from);
+      using To = decltype(to);
+      const From* s = source.data<From>();
+      To* t = target.mutable_data<To>();
+      for (std::int64_t i = 0; i < n; ++i) t[i] = detail::convert<To>(s[i]);
+    });
+  });
+}
+
+SSLCAKE_INLINE Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return detach();
+  Tensor t(shape_, dtype);
+  copy_into(t, *this);
+  return t;
+}
+
+SSLCAKE_INLINE Tensor& Tensor::set_requires_grad(bool wanted) {
+  if (!defined()) fail("Tensor::set_requires_grad", "expected a defined tensor");
+  if (!wanted) { meta_.reset(); return *this; }
+  if (!is_floating(dtype_)) fail("Tensor::set_requires_grad", "expected a floating-point tensor, got ", dtype_);
+  if (!meta_) meta_ = std::make_shared<GradMeta>();
+  if (meta_->node) fail("Tensor::set_requires_grad", "expected a leaf, got the result of an operation; detach() it first");
+  meta_->leaf = true;
+  return *this;
+}
+
+SSLCAKE_INLINE bool Tensor::requires_grad() const { return meta_ && (meta_->leaf || meta_->node); }
+SSLCAKE_INLINE Tensor Tensor::grad() const { return meta_ ? meta_->grad : Tensor{}; }
+
+SSLCAKE_INLINE void Tensor::set_grad(Tensor grad) {
+  if (!meta_ || !meta_->leaf) fail("Tensor::set_grad", "expected a leaf with set_requires_grad()");
+  if (grad.defined() && !(grad.shape() == shape_)) fail("Tensor::set_grad", "expected shape ", shape_, ", got ", grad.shape());
+  meta_->grad = std::move(grad);
+}
+
+SSLCAKE_INLINE Tensor empty(const Shape& shape, DType dtype) { return Tensor(shape, dtype); }
+
+SSLCAKE_INLINE Tensor zeros(const Shape& shape, DType dtype) {
+  Tensor t(shape, dtype);
+  if (t.bytes()) std::memset(t.mutable_raw(), 0, t.bytes());  // all zero bits are zero in every element type
+  return t;
+}
+
+SSLCAKE_INLINE Tensor full(const Shape& shape, double value, DType dtype) {
+  Tensor t(shape, dtype);
+  dispatch_all(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::fill_n(t.mutable_data<T>(), t.numel(), detail::convert<T>(value));
+  });
+  return t;
+}
+
+SSLCAKE_INLINE Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
+SSLCAKE_INLINE Tensor scalar(double value, DType dtype) { return full(Shape{}, value, dtype); }
+
+SSLCAKE_INLINE Tensor arange(std::int64_t n) {
+  Tensor t(Shape{n}, DType::int64);
+  auto* p = t.mutable_data<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i) p[i] = i;
+  return t;
+}
+
+SSLCAKE_INLINE Tensor random_uniform(const Shape& shape, Random& random, double low, double high, DType dtype) {
+  Tensor t(shape, dtype);
+  dispatch_floating(dtype, "random_uniform", [&](auto zero) {
+    using T = decltype(zero);
+    T* p = t.mutable_data<T>();
+    for (std::int64_t i = 0, n = t.numel(); i < n; ++i) p[i] = detail::convert<T>(low + (high - low) * random.uniform());
+  });
+  return t;
+}
+
+SSLCAKE_INLINE Tensor random_normal(const Shape& shape, Random& random, double mean, double deviation, DType dtype) {
+  Tensor t(shape, dtype);
+  dispatch_floating(dtype, "random_normal", [&](auto zero) {
+    using T = decltype(zero);
+    T* p = t.mutable_data<T>();
+    for (std::int64_t i = 0, n = t.numel(); i < n; ++i) p[i] = detail::convert<T>(mean + deviation * random.normal());
+  });
+  return t;
+}
+
+}  // namespace sslcake::inline v0

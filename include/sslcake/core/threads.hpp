@@ -1,0 +1,64 @@
+// The thread pool. Results must not depend on how many threads there are, so work is always cut into chunks whose
+// number depends on the amount of work alone; which thread runs a chunk is left to chance, what it computes is not.
+// A reduction writes one partial result per chunk and combines them in index order afterwards.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include "config.hpp"
+
+namespace sslcake::inline v0 {
+
+/// Number of threads that compute (the caller included). Default: the CPUs this process may use.
+int threads();
+/// Sets it; n < 1 means the default again. Not to be called while work is running.
+void set_threads(int n);
+
+namespace detail {
+/// A view of a callable: two pointers, no allocation. Lives only as long as the call it is passed to.
+class ChunkFn {
+ public:
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, ChunkFn>)
+  ChunkFn(F&& f)  // NOLINT: implicit on purpose
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* o, std::int64_t i) { (*static_cast<std::remove_reference_t<F>*>(o))(i); }) {}
+  void operator()(std::int64_t i) const { call_(object_, i); }
+
+ private:
+  void* object_;
+  void (*call_)(void*, std::int64_t);
+};
+void run_chunks(std::int64_t count, ChunkFn body);
+}  // namespace detail
+
+/// Runs `body(i)` for every i in [0, count), in any order, on all threads. An exception thrown by a body is rethrown
+/// here (the first one). Calls from inside a body, or while another thread uses the pool, run serially.
+template <class F>
+void parallel_chunks(std::int64_t count, F&& body) {
+  if (count <= 0) return;
+  if (count == 1) { body(std::int64_t{0}); return; }
+  detail::run_chunks(count, detail::ChunkFn(body));
+}
+
+/// How many chunks of about `grain` items `n` items are cut into: a function of n and grain only.
+inline std::int64_t chunk_count(std::int64_t n, std::int64_t grain, std::int64_t most = 64) {
+  if (n <= 0) return 0;
+  const std::int64_t wanted = (n + grain - 1) / (grain < 1 ? 1 : grain);
+  return wanted < most ? wanted : most;
+}
+
+/// Runs `body(begin, end)` over [0, n) cut into chunks of at least about `grain` items.
+template <class F>
+void parallel_for(std::int64_t n, std::int64_t grain, F&& body) {
+  const std::int64_t chunks = chunk_count(n, grain);
+  parallel_chunks(chunks, [&](std::int64_t c) { body(n * c / chunks, n * (c + 1) / chunks); });
+}
+
+}  // namespace sslcake::inline v0
+
+#ifndef SSLCAKE_COMPILED
+#include "threads_inl.hpp"
+#endif
