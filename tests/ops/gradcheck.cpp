@@ -1,0 +1,230 @@
+#include "gradcheck.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "sslcake/core/threads.hpp"
+
+namespace op_test {
+
+using namespace sslcake;
+
+std::vector<OpCase>& op_cases() {
+  static std::vector<OpCase> cases;
+  return cases;
+}
+
+namespace {
+
+ShapeKinds* looking = nullptr;  // set while shape_kinds_of runs a case
+
+void look_at(const Shape& s, ShapeKinds& kinds) {
+  if (s.numel() == 0) kinds.empty = true;
+  if (s.numel() > 1) kinds.ordinary = true;
+  if (s.rank() == 0) kinds.one = true;
+  for (const auto e : s) {
+    if (e == 1) kinds.one = true;
+    if (e > 1 && e % 2 == 1) kinds.odd = true;
+  }
+}
+
+bool differentiable(const Tensor& t) { return t.defined() && t.dtype() == DType::float64; }
+
+/// Fresh copies, so that nothing a call does to its inputs is seen by the next. only >= 0: just that one wants a gradient.
+Tensors copies(const Tensors& inputs, bool wanted, int only = -1) {
+  Tensors out;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    out.push_back(inputs[i].clone());
+    if (wanted && differentiable(inputs[i]) && (only < 0 || only == static_cast<int>(i))) out.back().set_requires_grad();
+  }
+  return out;
+}
+
+double projected(const Function& fn, const Tensors& inputs, const Tensor& w) {
+  const NoGrad no_grad;
+  const auto y = fn(inputs).to_vector<double>();
+  const auto weights = w.to_vector<double>();
+  // Compensated (Kahan): the difference of two such sums is divided by 2e-6.
+  double sum = 0, lost = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double term = y[i] * weights[i] - lost, next = sum + term;
+    lost = (next - sum) - term;
+    sum = next;
+  }
+  return sum;
+}
+
+}  // namespace
+
+ShapeKinds shape_kinds_of(const OpCase& c) {
+  ShapeKinds kinds;
+  looking = &kinds;
+  c.run();
+  looking = nullptr;
+  return kinds;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  return a.shape() == b.shape() && a.dtype() == b.dtype() && (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
+}
+
+void gradcheck(const Function& fn, const Tensors& inputs, const GradcheckOptions& options) {
+  if (looking) {
+    for (const auto& t : inputs)
+      if (differentiable(t)) look_at(t.shape(), *looking);
+    return;
+  }
+  std::string shapes;
+  for (const auto& t : inputs) shapes += t.shape().str() + " ";
+  INFO("gradcheck with inputs " << shapes);
+
+  Tensors x = copies(inputs, true);
+  Tensor y = fn(x);
+  REQUIRE(y.dtype() == DType::float64);
+  REQUIRE_MESSAGE(y.requires_grad(), "the result is not linked to the tape");
+  const Tensor w = random_input(y.shape(), 0x5eed);
+  backward(y, w);
+
+  const int n = static_cast<int>(inputs.size());
+  for (int i = 0; i < n; ++i) {
+    if (!differentiable(inputs[i])) continue;
+    const Tensor grad = x[i].grad();
+    REQUIRE_MESSAGE(grad.defined(), "input ", i, " got no gradient");
+    REQUIRE(grad.shape() == inputs[i].shape());
+    REQUIRE(grad.dtype() == DType::float64);
+    const auto analytic = grad.to_vector<double>();
+    Tensors moved = copies(inputs, false);
+    std::int64_t wrong = 0;
+    for (std::int64_t j = 0; j < inputs[i].numel(); ++j) {
+      const double before = inputs[i].data<double>()[j];
+      moved[i].mutable_data<double>()[j] = before + options.eps;
+      const double above = projected(fn, moved, w);
+      moved[i].mutable_data<double>()[j] = before - options.eps;
+      const double below = projected(fn, moved, w);
+      moved[i].mutable_data<double>()[j] = before;
+      const double numeric = (above - below) / (2 * options.eps), found = analytic[static_cast<std::size_t>(j)];
+      const bool close = std::abs(found - numeric) <= options.atol + options.rtol * std::abs(numeric);  // false for NaN
+      if (!close && wrong++ < 3) FAIL_CHECK("input ", i, " element ", j, ": analytic ", found, ", numeric ", numeric);
+    }
+    CHECK_MESSAGE(wrong == 0, "input ", i, ": ", wrong, " of ", inputs[i].numel(), " gradient elements are wrong");
+  }
+
+  {  // the same bits again, whatever the number of threads
+    const int before = threads();
+    set_threads(before == 3 ? 2 : 3);
+    Tensors again = copies(inputs, true);
+    Tensor result = fn(again);
+    CHECK_MESSAGE(same_bits(result, y), "a second call gave another result");
+    backward(result, w);
+    set_threads(before);
+    for (int i = 0; i < n; ++i)
+      if (differentiable(inputs[i])) CHECK_MESSAGE(same_bits(again[i].grad(), x[i].grad()), "a second call gave another gradient for input ", i);
+  }
+
+  for (int only = 0; n > 1 && only < n; ++only) {  // one at a time
+    if (!differentiable(inputs[only])) continue;
+    Tensors alone = copies(inputs, true, only);
+    backward(fn(alone), w);
+    CHECK_MESSAGE(same_bits(alone[only].grad(), x[only].grad()), "the gradient of input ", only, " changes when no other is wanted");
+  }
+
+  {  // added to what is there
+    Tensors filled = copies(inputs, true);
+    for (auto& t : filled)
+      if (t.requires_grad()) t.set_grad(full(t.shape(), 0.75, DType::float64));
+    backward(fn(filled), w);
+    for (int i = 0; i < n; ++i) {
+      if (!differentiable(inputs[i])) continue;
+      const auto sum = filled[i].grad().to_vector<double>(), part = x[i].grad().to_vector<double>();
+      bool added = true;
+      for (std::size_t j = 0; j < sum.size(); ++j) added &= std::abs(sum[j] - (0.75 + part[j])) <= 1e-12 * (1 + std::abs(part[j]));
+      CHECK_MESSAGE(added, "the gradient of input ", i, " was not added to the gradient that was there");
+    }
+  }
+
+  // Overwrite an input (or, last, the result) between forward and backward: either that is noticed, or it had no influence.
+  for (int changed = 0; changed <= n; ++changed) {
+    Tensors spoiled = copies(inputs, true);
+    Tensor result = fn(spoiled);
+    Tensor victim = changed < n ? spoiled[changed] : result;
+    if (!victim.defined() || victim.numel() == 0) continue;
+    std::memset(victim.mutable_raw(), 0x3c, victim.bytes());
+    try {
+      backward(result, w);
+    } catch (const Error& error) {
+      CHECK(std::string(error.what()).find("changed in place") != std::string::npos);
+      continue;
+    }
+    for (int i = 0; i < n; ++i)
+      if (differentiable(inputs[i]))
+        CHECK_MESSAGE(same_bits(spoiled[i].grad(), x[i].grad()), "wrong gradient of input ", i, " after input ", changed,
+                      " (the last: the result) was changed in place unnoticed");
+  }
+
+  {
+    const NoGrad no_grad;
+    CHECK_MESSAGE(!fn(copies(inputs, true)).requires_grad(), "recorded under NoGrad");
+  }
+}
+
+Tensor random_input(const Shape& shape, std::uint64_t key, double low, double high, const std::vector<double>& kinks) {
+  Random random(0, Purpose::test, 0, key);
+  Tensor t(shape, DType::float64);
+  double* p = t.mutable_data<double>();
+  for (std::int64_t i = 0, n = t.numel(); i < n; ++i) {
+    p[i] = low + (high - low) * random.uniform64();
+    for (const double kink : kinks)
+      if (std::abs(p[i] - kink) < 0.01) p[i] = kink + (p[i] < kink ? -0.02 : 0.02);
+  }
+  return t;
+}
+
+Tensor distinct_input(const Shape& shape, std::uint64_t key) {
+  Random random(0, Purpose::test, 1, key);
+  Tensor t(shape, DType::float64);
+  double* p = t.mutable_data<double>();
+  const std::int64_t n = t.numel();
+  for (std::int64_t i = 0; i < n; ++i) {  // Fisher-Yates, inside out
+    const auto j = static_cast<std::int64_t>(random.below(static_cast<std::uint32_t>(i + 1)));
+    p[i] = p[j];
+    p[j] = (2.0 * static_cast<double>(i) + 1.0) / static_cast<double>(n) - 1.0;
+  }
+  return t;
+}
+
+Tensor random_integers(const Shape& shape, std::int64_t low, std::int64_t high, std::uint64_t key) {
+  Random random(0, Purpose::test, 2, key);
+  Tensor t(shape, DType::int64);
+  auto* p = t.mutable_data<std::int64_t>();
+  for (std::int64_t i = 0, n = t.numel(); i < n; ++i) p[i] = low + random.below(static_cast<std::uint32_t>(high - low));
+  return t;
+}
+
+void check_error(const std::function<void()>& call, const std::vector<std::string>& words) {
+  try {
+    call();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    for (const auto& word : words) CHECK_MESSAGE(message.find(word) != std::string::npos, "expected \"", word, "\" in: ", message);
+    return;
+  }
+  FAIL_CHECK("expected an Error");
+}
+
+void check_close(const Tensor& a, const Tensor& b, double rtol, double atol, const std::string& what) {
+  REQUIRE_MESSAGE(a.shape() == b.shape(), what, ": shapes ", a.shape().str(), " and ", b.shape().str());
+  const auto p = a.to_vector<double>(), q = b.to_vector<double>();
+  double worst = 0;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    if (p[i] == q[i] || (std::isnan(p[i]) && std::isnan(q[i]))) continue;
+    double excess = std::abs(p[i] - q[i]) / (atol + rtol * std::abs(q[i]));
+    if (!(excess < std::numeric_limits<double>::infinity())) excess = std::numeric_limits<double>::max();
+    if (excess > worst) { worst = excess; at = i; }
+  }
+  CHECK_MESSAGE(worst <= 1, what, ": element ", at, " is ", p[at], ", expected ", q[at]);
+}
+
+}  // namespace op_test

@@ -1,0 +1,78 @@
+// No op without a gradient check: reads the op names from the sources themselves.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "gradcheck.hpp"
+
+namespace {
+
+/// Names that the sources hand to record(), or to the helpers that record pointwise functions on their behalf.
+struct Found {
+  std::set<std::string> names;
+  std::vector<std::string> unnamed;  // calls of record() whose first argument is no literal
+};
+
+Found op_names(const std::filesystem::path& folder) {
+  Found found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".hpp") continue;
+    std::ifstream file(entry.path());
+    std::string line;
+    while (std::getline(file, line)) {
+      line = line.substr(0, line.find("//"));
+      for (const std::string call : {"record(", "unary(", "binary("}) {
+        for (auto at = line.find(call); at != std::string::npos; at = line.find(call, at + 1)) {
+          if (at > 0 && (std::isalnum(static_cast<unsigned char>(line[at - 1])) || line[at - 1] == '_')) continue;  // will_record(
+          const auto first = at + call.size();
+          if (first < line.size() && line[first] == '"') found.names.insert(line.substr(first + 1, line.find('"', first + 1) - first - 1));
+          else if (call == "record(") found.unnamed.push_back(entry.path().filename().string() + ": " + line);
+        }
+      }
+    }
+  }
+  return found;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& n : names) out += (out.empty() ? "" : ", ") + n;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("every op has a gradient check with ordinary, odd, size-1 and empty shapes") {
+  const Found found = op_names(std::filesystem::path(SSLCAKE_SOURCE_DIR) / "include/sslcake/ops");
+  REQUIRE(found.names.size() > 10);  // else the scan itself is broken
+
+  std::map<std::string, op_test::ShapeKinds> kinds;
+  for (const auto& c : op_test::op_cases()) {
+    const auto seen = op_test::shape_kinds_of(c);
+    auto& k = kinds[c.op];
+    k.ordinary |= seen.ordinary; k.odd |= seen.odd; k.one |= seen.one; k.empty |= seen.empty;
+  }
+
+  std::vector<std::string> without, incomplete;
+  for (const auto& name : found.names) {
+    const auto at = kinds.find(name);
+    if (at == kinds.end()) { without.push_back(name); continue; }
+    std::string lacking;
+    if (!at->second.ordinary) lacking += " ordinary";
+    if (!at->second.odd) lacking += " odd";
+    if (!at->second.one) lacking += " size-1";
+    if (!at->second.empty) lacking += " empty";
+    if (!lacking.empty()) incomplete.push_back(name + " (no" + lacking + ")");
+  }
+  CHECK_MESSAGE(without.empty(), "ops without OP_CASE: ", listed(without));
+  CHECK_MESSAGE(incomplete.empty(), "ops whose cases leave out a kind of shape: ", listed(incomplete));
+
+  // record() with a computed name would escape this test; only the helpers of the pointwise functions may do that.
+  std::vector<std::string> escaped;
+  for (const auto& call : found.unnamed)
+    if (call.rfind("pointwise_inl.hpp:", 0) != 0 && call.rfind("arithmetic_inl.hpp:", 0) != 0) escaped.push_back(call);
+  CHECK_MESSAGE(escaped.empty(), "record() without a literal name: ", listed(escaped));
+}
