@@ -1,0 +1,18 @@
+# bench/bench_*.cpp: one Google Benchmark program each. The other programs in bench/ are plain ones.
+file(GLOB programs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
+find_package(benchmark QUIET)
+
+foreach(program IN LISTS programs)
+  get_filename_component(name "${program}" NAME_WE)
+  if(name MATCHES "^bench_" AND NOT TARGET benchmark::benchmark_main)
+    message(STATUS "Google Benchmark was not found: ${name} is left out (Debian and Ubuntu: libbenchmark-dev)")
+    continue()
+  endif()
+  add_executable(${name} "${program}")
+  target_link_libraries(${name} PRIVATE sslcake::compiled)
+  if(name MATCHES "^bench_")
+    target_link_libraries(${name} PRIVATE benchmark::benchmark_main)
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+  sslcake_own_target(${name})
+endforeach()

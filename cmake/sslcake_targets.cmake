@@ -1,0 +1,30 @@
+# Small functions that the targets of this project share.
+
+# Files of the wanted rooms: sslcake_room_glob(OUT include/sslcake *_inl.hpp) -> include/sslcake/ROOM/**/*_inl.hpp
+function(sslcake_room_glob out folder pattern)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS LIST_DIRECTORIES false "${PROJECT_SOURCE_DIR}/${folder}/${pattern}")
+  set(kept "")
+  foreach(file IN LISTS files)
+    file(RELATIVE_PATH inside "${PROJECT_SOURCE_DIR}/${folder}" "${file}")
+    string(REGEX REPLACE "/.*" "" room "${inside}")
+    if(SSLCAKE_ROOMS STREQUAL "all" OR room IN_LIST SSLCAKE_ROOMS)
+      list(APPEND kept "${file}")
+    endif()
+  endforeach()
+  list(SORT kept)
+  set(${out} "${kept}" PARENT_SCOPE)
+endfunction()
+
+# What every target that is compiled here gets: warnings, no compiler extensions, the sanitizers asked for.
+function(sslcake_own_target target)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE -Wall -Wextra $<$<BOOL:${SSLCAKE_WERROR}>:-Werror>)
+  if(SSLCAKE_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${SSLCAKE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${SSLCAKE_SANITIZE})
+  endif()
+  if(SSLCAKE_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    target_link_options(${target} PUBLIC -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
