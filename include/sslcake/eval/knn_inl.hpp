@@ -1,0 +1,187 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "../autograd/tape.hpp"
+#include "../core/threads.hpp"
+#include "../kernels/gemm.hpp"
+#include "knn.hpp"
+
+namespace sslcake::inline v0::eval {
+namespace detail {
+
+/// Rows divided by their lengths; rows of zeros stay. Lengths in double, so that large features do not overflow.
+inline Tensor unit_rows(const Tensor& features) {
+  Tensor out(features.shape(), DType::float32);
+  const std::int64_t n = features.dim(0), d = features.dim(1);
+  const float* x = features.data<float>();
+  float* y = out.mutable_data<float>();
+  parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = begin; i < end; ++i) {
+      double squares = 0;
+      for (std::int64_t j = 0; j < d; ++j) squares += static_cast<double>(x[i * d + j]) * static_cast<double>(x[i * d + j]);
+      const double scale = squares > 0 ? 1 / std::sqrt(squares) : 0;
+      for (std::int64_t j = 0; j < d; ++j) y[i * d + j] = static_cast<float>(scale * static_cast<double>(x[i * d + j]));
+    }
+  });
+  return out;
+}
+
+inline void check_features(const char* where, const char* what, const Tensor& t) {
+  if (!t.defined() || t.rank() != 2 || t.dtype() != DType::float32 || t.dim(0) < 1 || t.dim(1) < 1)
+    fail(where, "expected ", what, " as float32 (N,D) with N, D >= 1, got ", t.dtype(), ' ', t.shape());
+  if (!all_finite(t)) fail(where, "expected finite ", what, "; there are NaN or infinite values among them");
+}
+
+inline void check_labels(const char* where, const char* what, const Tensor& labels, std::int64_t n) {
+  if (!labels.defined() || labels.rank() != 1 || labels.dtype() != DType::int64 || labels.dim(0) != n)
+    fail(where, "expected ", what, " as int64 (", n, "), one per row of features, got ", labels.dtype(), ' ', labels.shape());
+  const auto* p = labels.data<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i)
+    if (p[i] < 0) fail(where, "expected ", what, " >= 0, got ", p[i], " at row ", i, "; the data set has no labels");
+}
+
+struct Candidate {
+  float similarity;
+  std::int64_t index;
+};
+/// A total order: equal similarities are told apart by the index, so that the result does not depend on how it is found.
+inline bool nearer(const Candidate& a, const Candidate& b) {
+  return a.similarity > b.similarity || (a.similarity == b.similarity && a.index < b.index);
+}
+
+/// The best k seen so far: candidates are collected to 2 k, then cut back to the best k, whose worst is the bar from
+/// then on. Amortised constant time per candidate.
+class BestK {
+ public:
+  explicit BestK(std::size_t k) : k_(k) { kept_.reserve(2 * k); }
+  void offer(Candidate c) {
+    if (full_ && !nearer(c, bar_)) return;
+    kept_.push_back(c);
+    if (kept_.size() == 2 * k_) cut();
+  }
+  const std::vector<Candidate>& sorted() {
+    if (kept_.size() > k_) cut();
+    std::sort(kept_.begin(), kept_.end(), nearer);
+    return kept_;
+  }
+
+ private:
+  void cut() {
+    const auto kth = kept_.begin() + static_cast<std::ptrdiff_t>(k_) - 1;
+    std::nth_element(kept_.begin(), kth, kept_.end(), nearer);
+    bar_ = *kth;
+    full_ = true;
+    kept_.resize(k_);
+  }
+  std::size_t k_;
+  std::vector<Candidate> kept_;
+  Candidate bar_{};
+  bool full_ = false;
+};
+
+}  // namespace detail
+
+SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index) {
+  detail::check_features("nearest", "queries", queries);
+  detail::check_features("nearest", "a base", base);
+  const std::int64_t q = queries.dim(0), n = base.dim(0), d = base.dim(1);
+  if (queries.dim(1) != d) fail("nearest", "expected queries of width ", d, " as the base, got ", queries.shape());
+  if (skip_same_index && q > n) fail("nearest", "expected the base to be the queries, got ", q, " queries and a base of ", n);
+  if (k < 1) fail("nearest", "expected k >= 1, got ", k);
+  k = std::min(k, n - (skip_same_index ? 1 : 0));
+  if (k < 1) fail("nearest", "the base holds nothing but the query itself");
+
+  const Tensor unit_queries = detail::unit_rows(queries), unit_base = detail::unit_rows(base);
+  Neighbours result{Tensor({q, k}, DType::int64), Tensor({q, k}, DType::float32)};
+  auto* indices = result.indices.mutable_data<std::int64_t>();
+  auto* similarities = result.similarities.mutable_data<float>();
+
+  constexpr std::int64_t query_tile = 256, base_tile = 4096;  // 4 MiB of similarities at a time
+  Workspace<float> tile(query_tile * base_tile);
+  for (std::int64_t q0 = 0; q0 < q; q0 += query_tile) {
+    const std::int64_t rows = std::min(query_tile, q - q0);
+    std::vector<detail::BestK> best(static_cast<std::size_t>(rows), detail::BestK(static_cast<std::size_t>(k)));
+    for (std::int64_t b0 = 0; b0 < n; b0 += base_tile) {
+      const std::int64_t columns = std::min(base_tile, n - b0);
+      // (rows,d) · (columns,d)ᵀ
+      kernels::gemm(false, true, rows, columns, d, unit_queries.data<float>() + q0 * d, d, unit_base.data<float>() + b0 * d, d,
+                    tile.data(), base_tile);
+      parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = begin; i < end; ++i)
+          for (std::int64_t j = 0; j < columns; ++j)
+            if (!(skip_same_index && b0 + j == q0 + i))
+              best[static_cast<std::size_t>(i)].offer({tile[i * base_tile + j], b0 + j});
+      });
+    }
+    parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = begin; i < end; ++i) {
+        const auto& sorted = best[static_cast<std::size_t>(i)].sorted();
+        for (std::int64_t j = 0; j < k; ++j) {
+          indices[(q0 + i) * k + j] = sorted[static_cast<std::size_t>(j)].index;
+          similarities[(q0 + i) * k + j] = sorted[static_cast<std::size_t>(j)].similarity;
+        }
+      }
+    });
+  }
+  return result;
+}
+
+SSLCAKE_INLINE Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_labels, float temperature) {
+  if (!(temperature >= 0)) fail("knn_vote", "expected a temperature >= 0 (0: plain majority), got ", temperature);
+  const std::int64_t q = neighbours.indices.dim(0), k = neighbours.indices.dim(1);
+  detail::check_labels("knn_vote", "labels of the base", base_labels, base_labels.numel());
+  const auto* labels = base_labels.data<std::int64_t>();
+  const auto* indices = neighbours.indices.data<std::int64_t>();
+  const float* similarities = neighbours.similarities.data<float>();
+  for (std::int64_t i = 0; i < q * k; ++i)
+    if (indices[i] < 0 || indices[i] >= base_labels.numel())
+      fail("knn_vote", "expected one label per row of the base, got ", base_labels.numel(), " labels and neighbour ", indices[i]);
+
+  Tensor predicted({q}, DType::int64);
+  auto* out = predicted.mutable_data<std::int64_t>();
+  struct Votes {
+    std::int64_t label;
+    double sum;
+  };
+  parallel_for(q, 64, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<Votes> votes;  // in order of each class's nearest member
+    for (auto i = begin; i < end; ++i) {
+      votes.clear();
+      for (auto j = i * k; j < (i + 1) * k; ++j) {
+        const auto label = labels[indices[j]];
+        // The largest similarity is taken out of the exponent: the same winner, and no overflow at small temperatures.
+        const double weight =
+            temperature > 0 ? std::exp((static_cast<double>(similarities[j]) - static_cast<double>(similarities[i * k])) / static_cast<double>(temperature)) : 1;
+        const auto known = std::find_if(votes.begin(), votes.end(), [&](const Votes& v) { return v.label == label; });
+        if (known == votes.end()) votes.push_back({label, weight});
+        else known->sum += weight;
+      }
+      // max_element keeps the first of equals.
+      out[i] = std::max_element(votes.begin(), votes.end(), [](const Votes& a, const Votes& b) { return a.sum < b.sum; })->label;
+    }
+  });
+  return predicted;
+}
+
+SSLCAKE_INLINE double accuracy(const Tensor& predicted, const Tensor& labels) {
+  if (predicted.numel() < 1 || !(predicted.shape() == labels.shape()))
+    fail("accuracy", "expected as many predictions as labels, at least one; got ", predicted.shape(), " and ", labels.shape());
+  const auto *p = predicted.data<std::int64_t>(), *l = labels.data<std::int64_t>();
+  std::int64_t right = 0;
+  for (std::int64_t i = 0; i < predicted.numel(); ++i) right += p[i] == l[i];
+  return static_cast<double>(right) / static_cast<double>(predicted.numel());
+}
+
+SSLCAKE_INLINE double knn_accuracy(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
+                                   const KnnOptions& options) {
+  detail::check_features("knn_accuracy", "train features", train);
+  detail::check_features("knn_accuracy", "test features", test);
+  detail::check_labels("knn_accuracy", "train labels", train_labels, train.dim(0));
+  detail::check_labels("knn_accuracy", "test labels", test_labels, test.dim(0));
+  return accuracy(knn_vote(nearest(test, train, options.k), train_labels, options.temperature), test_labels);
+}
+
+}  // namespace sslcake::inline v0::eval
