@@ -4,11 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "../autograd/tape.hpp"
 #include "../core/threads.hpp"
 #include "../kernels/gemm.hpp"
 #include "collapse.hpp"
-#include "knn.hpp"
+#include "feature_matrix.hpp"
 
 namespace sslcake::inline v0::eval {
 namespace detail {
