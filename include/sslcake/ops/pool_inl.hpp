@@ -1,0 +1,231 @@
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "../core/threads.hpp"
+#include "pool.hpp"
+
+namespace sslcake::inline v0::ops {
+namespace detail {
+
+/// One window along one dimension: the pixels [begin, end) within the picture, and the extent that a mean divides by.
+struct Window {
+  std::int64_t begin, end, extent;
+};
+using Windows = std::vector<Window>;
+
+inline Windows sliding_windows(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t padding, bool count_padding) {
+  Windows out;
+  for (std::int64_t start = -padding; start + kernel <= size + padding; start += stride) {
+    const auto begin = std::max<std::int64_t>(start, 0), end = std::min(start + kernel, size);
+    out.push_back({begin, end, count_padding ? kernel : end - begin});
+  }
+  return out;
+}
+
+inline Windows adaptive_windows(std::int64_t size, std::int64_t count) {
+  Windows out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto begin = i * size / count, end = ((i + 1) * size + count - 1) / count;
+    out.push_back({begin, end, end - begin});
+  }
+  return out;
+}
+
+/// Checks the options and fills in the stride.
+inline PoolOptions pool_options(const char* where, const Tensor& x, PoolOptions o) {
+  expect_pictures(where, x);
+  if (o.stride.h == 0) o.stride.h = o.kernel.h;
+  if (o.stride.w == 0) o.stride.w = o.kernel.w;
+  if (o.kernel.h < 1 || o.kernel.w < 1) fail(where, "expected a kernel of at least 1x1, got ", o.kernel);
+  if (o.stride.h < 1 || o.stride.w < 1) fail(where, "expected a stride >= 1 (or 0: the kernel's), got ", o.stride);
+  if (o.padding.h < 0 || o.padding.w < 0 || o.padding.h > o.kernel.h / 2 || o.padding.w > o.kernel.w / 2)
+    fail(where, "expected a padding of at most half the kernel ", o.kernel, ", got ", o.padding);
+  if (x.dim(1) + 2 * o.padding.h < o.kernel.h || x.dim(2) + 2 * o.padding.w < o.kernel.w || x.dim(1) < 1 || x.dim(2) < 1)
+    fail(where, "expected pictures at least as large as the kernel ", o.kernel, ", got ", x.shape(), " with padding ", o.padding);
+  return o;
+}
+
+/// Means over boxes, for each pair of a window of rows and one of columns.
+inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& columns) {
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
+  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
+  Tensor y(Shape{n, oh, ow, c}, x.dtype());
+  if (y.numel() == 0) return y;
+  dispatch_real(x.dtype(), "avg_pool2d", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    T* out = y.mutable_data<T>();
+    parallel_for(n * oh, 1 + (1 << 15) / (h * w * c / oh + 1), [&](std::int64_t first, std::int64_t last) {
+      const Workspace<T> line(c);  // each line of a box is summed on its own: short sums round less
+      for (auto i = first; i < last; ++i) {
+        const Window& r = rows[static_cast<std::size_t>(i % oh)];
+        for (std::int64_t q = 0; q < ow; ++q) {
+          const Window& s = columns[static_cast<std::size_t>(q)];
+          T* to = out + (i * ow + q) * c;
+          std::fill_n(to, c, T(0));
+          for (auto row = r.begin; row < r.end; ++row) {
+            T* sum = line.data();
+            std::fill_n(sum, c, T(0));
+            for (auto column = s.begin; column < s.end; ++column) {
+              const T* from = in + ((i / oh * h + row) * w + column) * c;
+              for (std::int64_t ch = 0; ch < c; ++ch) sum[ch] += from[ch];
+            }
+            for (std::int64_t ch = 0; ch < c; ++ch) to[ch] += sum[ch];
+          }
+          const T scale = T(1) / static_cast<T>(r.extent * s.extent);
+          for (std::int64_t ch = 0; ch < c; ++ch) to[ch] *= scale;
+        }
+      }
+    });
+  });
+  return y;
+}
+
+/// The transpose: every pixel of a box gets the box's gradient, divided by the area. One picture after the other on
+/// each thread, since boxes of one picture may overlap.
+inline Tensor box_means_grad(const Tensor& dy, const Shape& x, const Windows& rows, const Windows& columns) {
+  const std::int64_t h = x[1], w = x[2], c = x[3];
+  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
+  Tensor dx = zeros(x, dy.dtype());
+  if (dx.numel() == 0 || dy.numel() == 0) return dx;
+  dispatch_real(dy.dtype(), "avg_pool2d", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = dy.data<T>();
+    T* out = dx.mutable_data<T>();
+    parallel_chunks(x[0], [&](std::int64_t n) {
+      for (std::int64_t p = 0; p < oh; ++p)
+        for (std::int64_t q = 0; q < ow; ++q) {
+          const Window &r = rows[static_cast<std::size_t>(p)], &s = columns[static_cast<std::size_t>(q)];
+          const T* from = in + ((n * oh + p) * ow + q) * c;
+          const T scale = T(1) / static_cast<T>(r.extent * s.extent);
+          for (auto row = r.begin; row < r.end; ++row)
+            for (auto column = s.begin; column < s.end; ++column) {
+              T* to = out + ((n * h + row) * w + column) * c;
+              for (std::int64_t ch = 0; ch < c; ++ch) to[ch] += from[ch] * scale;
+            }
+        }
+    });
+  });
+  return dx;
+}
+
+/// The largest value of a window and where it stands, counted in row-major order within the unclipped window.
+/// `place` has T's width so that the loop over channels becomes vector code.
+template <class T, class Place>
+void window_maximum(const T* image, std::int64_t w, std::int64_t c, const Window& r, const Window& s, std::int64_t kernel_w,
+                    std::int64_t skipped, T* best, Place* place) {
+  bool first = true;
+  for (auto row = r.begin; row < r.end; ++row)
+    for (auto column = s.begin; column < s.end; ++column) {
+      const T* from = image + (row * w + column) * c;
+      const auto here = static_cast<Place>(skipped + (row - r.begin) * kernel_w + column - s.begin);
+      if (first) {
+        std::copy_n(from, c, best);
+        std::fill_n(place, c, here);
+        first = false;
+        continue;
+      }
+      for (std::int64_t ch = 0; ch < c; ++ch) {
+        const T v = from[ch];
+        const bool better = (v > best[ch]) | (v != v);
+        best[ch] = better ? v : best[ch];
+        place[ch] = better ? here : place[ch];
+      }
+    }
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
+  const PoolOptions o = detail::pool_options("max_pool2d", x, wanted);
+  if (o.kernel.h * o.kernel.w > 65535) fail("max_pool2d", "expected a kernel of at most 65535 pixels, got ", o.kernel);
+  const auto rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, true);
+  const auto columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, true);
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
+  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
+  Tensor y(Shape{n, oh, ow, c}, x.dtype());
+  // Where each maximum stands: two bytes per result, so that neither x nor y need be kept.
+  const auto places = std::make_shared<Workspace<std::uint16_t>>(autograd::will_record({x}) ? y.numel() : 0);
+  const bool keep = places->size() > 0;
+  const auto place_of = [&](std::int64_t p, std::int64_t q) {  // of the first pixel within the picture
+    const auto above = rows[static_cast<std::size_t>(p)].begin - (p * o.stride.h - o.padding.h);
+    return above * o.kernel.w + columns[static_cast<std::size_t>(q)].begin - (q * o.stride.w - o.padding.w);
+  };
+  if (y.numel() > 0)
+    dispatch_real(x.dtype(), "max_pool2d", [&](auto zero) {
+      using T = decltype(zero);
+      using Place = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+      const T* in = x.data<T>();
+      T* out = y.mutable_data<T>();
+      parallel_for(n * oh, 1 + (1 << 15) / (h * w * c / oh + 1), [&](std::int64_t first, std::int64_t last) {
+        const Workspace<Place> place(c);
+        for (auto i = first; i < last; ++i)
+          for (std::int64_t q = 0; q < ow; ++q) {
+            const auto at = (i * ow + q) * c;
+            detail::window_maximum(in + i / oh * h * w * c, w, c, rows[static_cast<std::size_t>(i % oh)], columns[static_cast<std::size_t>(q)],
+                                   o.kernel.w, place_of(i % oh, q), out + at, place.data());
+            if (keep)
+              for (std::int64_t ch = 0; ch < c; ++ch) (*places)[at + ch] = static_cast<std::uint16_t>(place[ch]);
+          }
+      });
+    });
+  return autograd::record("max_pool2d", {x}, y, [o, shape = x.shape(), oh, ow, places](autograd::Backward& b) {
+    Tensor dx = zeros(shape, b.grad().dtype());
+    const std::int64_t h = shape[1], w = shape[2], c = shape[3];
+    if (b.grad().numel() > 0)
+      dispatch_real(dx.dtype(), "max_pool2d", [&](auto zero) {
+        using T = decltype(zero);
+        const T* dy = b.grad().data<T>();
+        T* out = dx.mutable_data<T>();
+        parallel_chunks(shape[0], [&](std::int64_t n) {
+          for (std::int64_t p = 0; p < oh; ++p)
+            for (std::int64_t q = 0; q < ow; ++q)
+              for (std::int64_t ch = 0; ch < c; ++ch) {
+                const auto at = ((n * oh + p) * ow + q) * c + ch;
+                const std::int64_t place = (*places)[at];
+                const auto row = p * o.stride.h - o.padding.h + place / o.kernel.w;
+                const auto column = q * o.stride.w - o.padding.w + place % o.kernel.w;
+                out[((n * h + row) * w + column) * c + ch] += dy[at];
+              }
+        });
+      });
+    b.give(0, dx);
+  });
+}
+
+SSLCAKE_INLINE Tensor avg_pool2d(const Tensor& x, const PoolOptions& wanted) {
+  const PoolOptions o = detail::pool_options("avg_pool2d", x, wanted);
+  const auto rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, o.count_include_pad);
+  const auto columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, o.count_include_pad);
+  return autograd::record("avg_pool2d", {x}, detail::box_means(x, rows, columns), [shape = x.shape(), rows, columns](autograd::Backward& b) {
+    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+  });
+}
+
+SSLCAKE_INLINE Tensor adaptive_avg_pool2d(const Tensor& x, HW size) {
+  constexpr const char* op = "adaptive_avg_pool2d";
+  detail::expect_pictures(op, x);
+  if (size.h < 1 || size.w < 1) fail(op, "expected a size of at least 1x1, got ", size);
+  if (x.dim(1) < 1 || x.dim(2) < 1) fail(op, "expected pictures with at least one pixel, got ", x.shape());
+  const auto rows = detail::adaptive_windows(x.dim(1), size.h), columns = detail::adaptive_windows(x.dim(2), size.w);
+  return autograd::record("adaptive_avg_pool2d", {x}, detail::box_means(x, rows, columns), [shape = x.shape(), rows, columns](autograd::Backward& b) {
+    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+  });
+}
+
+SSLCAKE_INLINE Tensor global_avg_pool(const Tensor& x) {
+  detail::expect_pictures("global_avg_pool", x);
+  if (x.dim(1) < 1 || x.dim(2) < 1) fail("global_avg_pool", "expected pictures with at least one pixel, got ", x.shape());
+  const auto rows = detail::adaptive_windows(x.dim(1), 1), columns = detail::adaptive_windows(x.dim(2), 1);
+  const Tensor y = detail::box_means(x, rows, columns).alias(Shape{x.dim(0), x.dim(3)});
+  return autograd::record("global_avg_pool", {x}, y, [shape = x.shape(), rows, columns](autograd::Backward& b) {
+    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+  });
+}
+
+}  // namespace sslcake::inline v0::ops
