@@ -1,0 +1,184 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "files.hpp"
+
+namespace sslcake::inline v0::io {
+namespace detail {
+
+/// The system's reason, with what the user can do about the frequent ones.
+inline std::string reason(int code) {
+  switch (code) {
+    case ENOENT: return "there is no such file or folder";
+    case EACCES: case EPERM: return "permission denied";
+    case ENOSPC: case EDQUOT: return "the disk is full; free some space or write elsewhere";
+    case EFBIG: return "the file would exceed the size limit of the system or of this process (ulimit -f)";
+    case EROFS: return "the file system is read-only";
+    case ENOTDIR: return "a part of the path is a file, not a folder";
+    default: return std::strerror(code);
+  }
+}
+
+inline std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+/// The file a symbolic link leads to (rename would replace the link itself), or the path as it is.
+inline std::string resolve(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return path;
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (!real) return path;
+  std::string out(real);
+  std::free(real);  // NOLINT: realpath allocates with malloc
+  return out;
+}
+
+inline void write_all(int descriptor, const void* data, std::uint64_t bytes, const std::string& path) {
+  const auto* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const auto part = ::write(descriptor, p, bytes < (1u << 30) ? bytes : (1u << 30));
+    if (part < 0 && errno == EINTR) continue;
+    if (part <= 0) fail("write", "cannot write ", path, ": ", reason(part < 0 ? errno : ENOSPC));
+    p += part;
+    bytes -= static_cast<std::uint64_t>(part);
+  }
+}
+
+/// Makes a rename last: the folder's entry must reach the disk too. Some file systems refuse to flush folders; the
+/// file itself is complete by then, so that is no error.
+inline void flush_folder(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE InputFile::InputFile(const std::string& path) : path_(path) {
+  // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) fail("read", "cannot open ", path, ": ", detail::reason(errno));
+  struct stat info {};
+  if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(descriptor_);
+    fail("read", "expected a file, but ", path, " is ", S_ISDIR(info.st_mode) ? "a folder" : "something else (pipe or device)");
+  }
+  size_ = static_cast<std::uint64_t>(info.st_size);
+}
+
+SSLCAKE_INLINE InputFile::~InputFile() { ::close(descriptor_); }
+
+SSLCAKE_INLINE void InputFile::read(std::uint64_t offset, void* to, std::uint64_t bytes) const {
+  auto* p = static_cast<char*>(to);
+  while (bytes > 0) {
+    const auto part = ::pread(descriptor_, p, bytes < (1u << 30) ? bytes : (1u << 30), static_cast<off_t>(offset));
+    if (part < 0 && errno == EINTR) continue;
+    if (part < 0) fail("read", "cannot read ", path_, ": ", detail::reason(errno));
+    if (part == 0) fail("read", path_, " ends at byte ", offset, ", ", bytes, " bytes too early; it may be incomplete or was changed meanwhile");
+    p += part;
+    offset += static_cast<std::uint64_t>(part);
+    bytes -= static_cast<std::uint64_t>(part);
+  }
+}
+
+SSLCAKE_INLINE OutputFile::OutputFile(const std::string& path) : path_(detail::resolve(path)), aside_(path_ + ".tmp") {
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    fail("write", "cannot write ", path, ": it is ", S_ISDIR(info.st_mode) ? "a folder" : "not an ordinary file");
+  // The lock keeps a second writer out. Between open and lock another writer may have renamed or removed the file we
+  // hold; then its name leads elsewhere by now, and we try again.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (descriptor_ < 0) {
+      const int code = errno;
+      fail("write", "cannot write ", path, ": ", code == ENOENT ? "the folder " + detail::folder_of(path_) + " does not exist" : detail::reason(code));
+    }
+    struct stat mine {}, named {};
+    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // no locks here: go on without
+    if (locked && ::fstat(descriptor_, &mine) == 0 && ::stat(aside_.c_str(), &named) == 0 && mine.st_ino == named.st_ino) {
+      if (::ftruncate(descriptor_, 0) == 0) return;
+      const int code = errno;
+      ::close(descriptor_);
+      fail("write", "cannot write ", aside_, ": ", detail::reason(code));
+    }
+    ::close(descriptor_);
+    if (!locked) break;
+  }
+  descriptor_ = -1;
+  fail("write", "cannot write ", path, ": another process or thread is writing it at this moment");
+}
+
+SSLCAKE_INLINE OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  ::unlink(aside_.c_str());  // before close, which gives up the lock
+  ::close(descriptor_);
+}
+
+SSLCAKE_INLINE void OutputFile::write(const void* data, std::uint64_t bytes) {
+  if (descriptor_ < 0) fail("write", path_, " was committed already");
+  detail::write_all(descriptor_, data, bytes, path_);
+}
+
+SSLCAKE_INLINE void OutputFile::commit() {
+  if (descriptor_ < 0) fail("write", path_, " was committed already");
+  if (::fsync(descriptor_) != 0) fail("write", "cannot write ", path_, ": ", detail::reason(errno));
+  if (::rename(aside_.c_str(), path_.c_str()) != 0) fail("write", "cannot replace ", path_, ": ", detail::reason(errno));
+  ::close(descriptor_);
+  descriptor_ = -1;
+  detail::flush_folder(detail::folder_of(path_));
+}
+
+SSLCAKE_INLINE std::string read_file(const std::string& path, std::uint64_t max_bytes) {
+  const InputFile file(path);
+  if (file.size() > max_bytes) fail("read", path, " has ", file.size(), " bytes, more than the limit of ", max_bytes);
+  std::string bytes(static_cast<std::size_t>(file.size()), '\0');
+  file.read(0, bytes.data(), bytes.size());
+  return bytes;
+}
+
+SSLCAKE_INLINE void write_atomically(const std::string& path, std::string_view bytes) {
+  OutputFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+SSLCAKE_INLINE void append_to_file(const std::string& path, std::string_view text) {
+  struct Descriptor {
+    int value;
+    ~Descriptor() { if (value >= 0) ::close(value); }
+  } file{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666)};
+  if (file.value < 0) fail("write", "cannot append to ", path, ": ", detail::reason(errno));
+  detail::write_all(file.value, text.data(), text.size(), path);
+}
+
+SSLCAKE_INLINE void make_folders(const std::string& path) {
+  for (std::size_t end = 1; end <= path.size(); ++end) {
+    if (end < path.size() && path[end] != '/') continue;
+    const std::string part = path.substr(0, end);
+    if (::mkdir(part.c_str(), 0777) == 0) continue;
+    const int code = errno;
+    struct stat info {};
+    const bool there = ::stat(part.c_str(), &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) continue;
+    fail("make_folders", "cannot make the folder ", part, ": ", there ? "a file has that name" : detail::reason(code));
+  }
+}
+
+SSLCAKE_INLINE bool exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+}  // namespace sslcake::inline v0::io
