@@ -12,26 +12,10 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "../core/tensor.hpp"
+#include "state.hpp"
 
-namespace sslcake::inline v0 {
-
-/// Named tensors in order.
-using StateDict = std::vector<std::pair<std::string, Tensor>>;
-
-/// The tensor of that name, or null.
-inline const Tensor* find(const StateDict& tensors, std::string_view name) {
-  for (const auto& [key, tensor] : tensors)
-    if (key == name) return &tensor;
-  return nullptr;
-}
-
-namespace io {
-
-using sslcake::StateDict;
+namespace sslcake::inline v0::io {
 
 struct SafeTensors {
   StateDict tensors;
@@ -48,8 +32,7 @@ SafeTensors parse_safetensors(std::string_view bytes);
 /// first, then by name; header padded to a multiple of 8 bytes. The same tensors give the same bytes.
 void save_safetensors(const std::string& path, const SafeTensors& file);
 
-}  // namespace io
-}  // namespace sslcake::inline v0
+}  // namespace sslcake::inline v0::io
 
 #ifndef SSLCAKE_COMPILED
 #include "safetensors_inl.hpp"

@@ -1,0 +1,95 @@
+// What all optimisers share: groups of parameters, the learning rate, the state that a checkpoint holds.
+//
+// An optimiser is a rule that changes one parameter, given its gradient and its state ("slots": momentum and the like);
+// the rules are in sgd.hpp, adam.hpp and lars.hpp, and a rule of one's own is one function:
+//
+//   optim::Optimizer sign({{parameters}}, {.name = "sign", .lr = 0.01, .update = [](const optim::Update& u) {
+//     for (std::int64_t i = 0; i < u.size; ++i) u.weights[i] -= float(u.lr) * (u.grads[i] > 0 ? 1.0f : -1.0f);
+//   }});
+//
+// Parameters, gradients and state are float32 whatever the activations are.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../autograd/parameter.hpp"
+#include "../io/state.hpp"
+
+namespace sslcake::inline v0::optim {
+
+/// Parameters that are treated alike.
+struct Group {
+  Parameters parameters;
+  double lr_scale = 1;                   // times the optimiser's learning rate
+  std::optional<double> weight_decay{};  // instead of the optimiser's
+};
+using Groups = std::vector<Group>;
+
+/// What a rule sees: one parameter and one step.
+struct Update {
+  std::int64_t size = 0;
+  float* weights = nullptr;
+  const float* grads = nullptr;
+  std::array<float*, 2> slots{};  // as many numbers each as weights, zero before the first step
+  double lr = 0;                  // the group's scale included
+  double weight_decay = 0;
+  std::int64_t step = 0;          // 1 at the first update of this parameter
+  bool norm_or_bias = false;
+};
+
+struct Rule {
+  std::string name;                         // "sgd"
+  double lr = 0;
+  double weight_decay = 0;
+  bool decay_norm_and_bias = true;          // false: weight decay 0 for parameters marked norm_or_bias
+  std::vector<std::string> slots{};         // names of the state per parameter, at most two
+  std::string settings{};                   // "momentum 0.9", for str()
+  std::function<void(const Update&)> update{};
+};
+
+/// A handle: copies share the parameters and the state.
+class Optimizer {
+ public:
+  /// Buffers among the parameters are left out. Errors: no parameter, one that is not float32 or given twice, two of
+  /// one name, a learning rate or weight decay that is negative or not finite.
+  Optimizer(const Groups& groups, Rule rule);
+
+  /// Changes every parameter that has a gradient, by it.
+  void step();
+  /// Forgets the gradients.
+  void zero_grad();
+
+  double lr() const;
+  void set_lr(double lr);
+  const std::string& name() const;
+  /// Name and settings without the learning rate, "sgd, momentum 0.9, weight decay 0.0005, 62 parameters": two
+  /// optimisers with the same text can exchange states.
+  std::string str() const;
+  Parameters parameters() const;
+
+  /// The state as tensors: "lr" (float64), "steps" (int64, one per parameter), "layer1.0.conv1.weight.momentum" ...
+  /// Handles: writing into them changes the optimiser.
+  Parameters state() const;
+  /// Copies a state. Tensors that are missing, unexpected or of another shape: one error that lists all, nothing changed.
+  void load_state(const StateDict& state);
+
+ private:
+  struct Shared;
+  std::shared_ptr<Shared> shared_;
+};
+
+namespace detail {
+/// Fails unless low <= value <= high; NaN and infinity fail too. Returns the value.
+double checked(const char* where, const char* name, double value, double low, double high);
+}  // namespace detail
+
+}  // namespace sslcake::inline v0::optim
+
+#ifndef SSLCAKE_COMPILED
+#include "optimizer_inl.hpp"
+#endif

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <algorithm>
+#include <set>
+
+#include "../autograd/tape.hpp"
+#include "optimizer.hpp"
+
+namespace sslcake::inline v0::optim {
+
+SSLCAKE_INLINE double detail::checked(const char* where, const char* name, double value, double low, double high) {
+  // The bits are looked at first: with -ffast-math every comparison with NaN may come out true.
+  if (!all_finite(scalar(value, DType::float64)) || !(value >= low) || !(value <= high))
+    fail(where, "expected ", name, " from ", low, " to ", high, ", got ", value);
+  return value;
+}
+
+struct Optimizer::Shared {
+  struct Entry {
+    Parameter parameter;
+    double lr_scale = 1, weight_decay = 0;
+    std::vector<Tensor> slots;
+  };
+  Rule rule;
+  std::vector<Entry> entries;
+  Tensor lr, steps;
+};
+
+SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(std::make_shared<Shared>()) {
+  const std::string where = rule.name;
+  const double most = 1e30;  // every larger number is a mistake, and float would make it infinite
+  if (rule.slots.size() > 2) fail(where, "expected at most two slots, got ", rule.slots.size());
+  detail::checked(where.c_str(), "weight decay", rule.weight_decay, 0, most);
+  std::set<std::string> names;
+  std::set<const void*> numbers;
+  for (const auto& group : groups) {
+    detail::checked(where.c_str(), "lr_scale", group.lr_scale, 0, most);
+    const double decay = detail::checked(where.c_str(), "weight decay", group.weight_decay.value_or(rule.weight_decay), 0, most);
+    for (const auto& p : group.parameters) {
+      if (p.buffer) continue;
+      if (!p.tensor.defined() || p.tensor.dtype() != DType::float32)
+        fail(where, "expected float32 parameters, got ", p.name, " of type ", p.tensor.dtype());
+      if (!p.tensor.requires_grad()) fail(where, "parameter ", p.name, " takes no gradient; leave it out, or call set_requires_grad()");
+      if (!names.insert(p.name).second) fail(where, "two parameters are named ", p.name, "; put a prefix before the names of one module");
+      if (p.tensor.numel() > 0 && !numbers.insert(p.tensor.raw()).second) fail(where, "parameter ", p.name, " was given twice");
+      Shared::Entry entry{p, group.lr_scale, p.norm_or_bias && !rule.decay_norm_and_bias && !group.weight_decay ? 0.0 : decay, {}};
+      for (std::size_t i = 0; i < rule.slots.size(); ++i) entry.slots.push_back(zeros_like(p.tensor));
+      shared_->entries.push_back(std::move(entry));
+    }
+  }
+  if (shared_->entries.empty()) fail(where, "expected at least one parameter, got none");
+  shared_->steps = zeros({static_cast<std::int64_t>(shared_->entries.size())}, DType::int64);
+  shared_->lr = scalar(detail::checked(where.c_str(), "lr", rule.lr, 0, most), DType::float64);
+  shared_->rule = std::move(rule);
+}
+
+SSLCAKE_INLINE void Optimizer::step() {
+  Shared& s = *shared_;
+  const double lr = s.lr.data<double>()[0];
+  std::int64_t* steps = s.steps.mutable_data<std::int64_t>();
+  for (std::size_t i = 0; i < s.entries.size(); ++i) {
+    auto& e = s.entries[i];
+    const Tensor grad = e.parameter.tensor.grad();
+    if (!grad.defined()) continue;
+    Update u;
+    u.size = grad.numel();
+    u.weights = e.parameter.tensor.mutable_data<float>();
+    u.grads = grad.data<float>();
+    for (std::size_t k = 0; k < e.slots.size(); ++k) u.slots[k] = e.slots[k].mutable_data<float>();
+    u.lr = lr * e.lr_scale;
+    u.weight_decay = e.weight_decay;
+    u.step = ++steps[i];
+    u.norm_or_bias = e.parameter.norm_or_bias;
+    s.rule.update(u);
+  }
+}
+
+SSLCAKE_INLINE void Optimizer::zero_grad() {
+  for (auto& e : shared_->entries) e.parameter.tensor.clear_grad();
+}
+
+SSLCAKE_INLINE double Optimizer::lr() const { return shared_->lr.data<double>()[0]; }
+SSLCAKE_INLINE void Optimizer::set_lr(double lr) {
+  shared_->lr.mutable_data<double>()[0] = detail::checked(name().c_str(), "lr", lr, 0, 1e30);
+}
+SSLCAKE_INLINE const std::string& Optimizer::name() const { return shared_->rule.name; }
+
+SSLCAKE_INLINE std::string Optimizer::str() const {
+  const Rule& r = shared_->rule;
+  return concat(r.name, r.settings.empty() ? "" : ", ", r.settings, ", weight decay ", r.weight_decay,
+                r.decay_norm_and_bias ? "" : " (not for norms and biases)", ", ", shared_->entries.size(), " parameters");
+}
+
+SSLCAKE_INLINE Parameters Optimizer::parameters() const {
+  Parameters out;
+  for (const auto& e : shared_->entries) out.push_back(e.parameter);
+  return out;
+}
+
+SSLCAKE_INLINE Parameters Optimizer::state() const {
+  Parameters out;
+  const auto add = [&out](std::string name, const Tensor& t) {
+    Parameter p;
+    p.name = std::move(name);
+    p.tensor = t;
+    p.buffer = true;
+    out.push_back(std::move(p));
+  };
+  add("lr", shared_->lr);
+  add("steps", shared_->steps);
+  for (const auto& e : shared_->entries)
+    for (std::size_t k = 0; k < e.slots.size(); ++k) add(e.parameter.name + "." + shared_->rule.slots[k], e.slots[k]);
+  return out;
+}
+
+SSLCAKE_INLINE void Optimizer::load_state(const StateDict& state) { io::copy_state(name().c_str(), this->state(), state); }
+
+}  // namespace sslcake::inline v0::optim
