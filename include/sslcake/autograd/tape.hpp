@@ -92,6 +92,8 @@ class Backward {
   Backward(Node& node, Tensor grad) : node_(node), grad_(std::move(grad)) {}
   /// Gradient of the loss with respect to the op's result; same shape and type as the result.
   const Tensor& grad() const { return grad_; }
+  /// The same, handed over: where the caller then is its sole_owner(), it may be overwritten. grad() is undefined afterwards.
+  Tensor take_grad() { return std::move(grad_); }
   /// Whether anyone wants the gradient of input i; where not, it need not be computed.
   bool needs(int i) const;
   /// Hands over the gradient of input i: same shape and type as that input.
