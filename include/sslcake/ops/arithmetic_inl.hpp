@@ -1,0 +1,90 @@
+#pragma once
+
+#include "arithmetic.hpp"
+#include "broadcast.hpp"
+#include "elementwise.hpp"
+
+namespace sslcake::inline v0::ops {
+
+// y = a + b: dy goes to both, summed over what was repeated.
+SSLCAKE_INLINE Tensor add(const Tensor& a, const Tensor& b) {
+  return autograd::record("add", {a, b}, detail::arithmetic(detail::Arithmetic::add, "add", a, b),
+                          [sa = a.shape(), sb = b.shape()](autograd::Backward& g) {
+    if (g.needs(0)) g.give(0, detail::sum_to(g.grad(), sa));
+    if (g.needs(1)) g.give(1, detail::sum_to(g.grad(), sb));
+  });
+}
+
+// y = a − b: da = dy, db = −dy.
+SSLCAKE_INLINE Tensor sub(const Tensor& a, const Tensor& b) {
+  return autograd::record("sub", {a, b}, detail::arithmetic(detail::Arithmetic::sub, "sub", a, b),
+                          [sa = a.shape(), sb = b.shape()](autograd::Backward& g) {
+    if (g.needs(0)) g.give(0, detail::sum_to(g.grad(), sa));
+    if (g.needs(1)) g.give(1, neg(detail::sum_to(g.grad(), sb)));
+  });
+}
+
+// y = a b: da = dy b, db = dy a.
+SSLCAKE_INLINE Tensor mul(const Tensor& a, const Tensor& b) {
+  using detail::Arithmetic;
+  return autograd::record("mul", {a, b}, detail::arithmetic(Arithmetic::mul, "mul", a, b),
+                          [sa = autograd::Saved(a), sb = autograd::Saved(b)](autograd::Backward& g) {
+    const Tensor &a = sa.get(), &b = sb.get();
+    if (g.needs(0)) g.give(0, detail::sum_to(detail::arithmetic(Arithmetic::mul, "mul", g.grad(), b), a.shape()));
+    if (g.needs(1)) g.give(1, detail::sum_to(detail::arithmetic(Arithmetic::mul, "mul", g.grad(), a), b.shape()));
+  });
+}
+
+// y = a / b: da = dy / b, db = −dy a / b² = −da y.
+SSLCAKE_INLINE Tensor div(const Tensor& a, const Tensor& b) {
+  using detail::Arithmetic;
+  Tensor y = detail::arithmetic(Arithmetic::div, "div", a, b);
+  return autograd::record("div", {a, b}, y,
+                          [shape = a.shape(), sb = autograd::Saved(b), sy = autograd::Saved(y)](autograd::Backward& g) {
+    const Tensor& b = sb.get();
+    const Tensor da = detail::arithmetic(Arithmetic::div, "div", g.grad(), b);
+    if (g.needs(0)) g.give(0, detail::sum_to(da, shape));
+    if (g.needs(1)) g.give(1, neg(detail::sum_to(detail::arithmetic(Arithmetic::mul, "div", da, sy.get()), b.shape())));
+  });
+}
+
+SSLCAKE_INLINE Tensor add(const Tensor& a, double b) {
+  return detail::unary("add_number", a, detail::Keep::nothing, {b},
+      [](auto x, auto c) { return x + c.a; },
+      [](auto, auto dy, auto) { return dy; });
+}
+
+SSLCAKE_INLINE Tensor mul(const Tensor& a, double b) {
+  return detail::unary("mul_number", a, detail::Keep::nothing, {b},
+      [](auto x, auto c) { return x * c.a; },
+      [](auto, auto dy, auto c) { return dy * c.a; });
+}
+
+SSLCAKE_INLINE Tensor div(const Tensor& a, double b) {
+  return detail::unary("div_number", a, detail::Keep::nothing, {b},
+      [](auto x, auto c) { return x / c.a; },
+      [](auto, auto dy, auto c) { return dy / c.a; });
+}
+
+SSLCAKE_INLINE Tensor sub(const Tensor& a, double b) { return add(a, -b); }
+
+SSLCAKE_INLINE Tensor sub(double a, const Tensor& b) {
+  return detail::unary("number_sub", b, detail::Keep::nothing, {a},
+      [](auto x, auto c) { return c.a - x; },
+      [](auto, auto dy, auto) { return -dy; });
+}
+
+// d (a / x)/dx = −a / x².
+SSLCAKE_INLINE Tensor div(double a, const Tensor& b) {
+  return detail::unary("number_div", b, detail::Keep::input, {a},
+      [](auto x, auto c) { return c.a / x; },
+      [](auto x, auto dy, auto c) { return -dy * c.a / (x * x); });
+}
+
+SSLCAKE_INLINE Tensor neg(const Tensor& x) {
+  return detail::unary("neg", x, detail::Keep::nothing, {},
+      [](auto x, auto) { return -x; },
+      [](auto, auto dy, auto) { return -dy; });
+}
+
+}  // namespace sslcake::inline v0::ops

@@ -1,0 +1,43 @@
+// Reductions over any set of dimensions. An empty list of axes means all of them; with `keep` the reduced dimensions
+// stay as extents of 1 (so that the result broadcasts against x). Negative axes count from the back. float32, float64.
+//
+// Sums are accumulated in double in a fixed order of blocks: accurate, and the same for any number of threads.
+#pragma once
+
+#include <vector>
+
+#include "../autograd/tape.hpp"
+
+namespace sslcake::inline v0::ops {
+
+/// Σ x. Over nothing: 0.
+Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+/// Σ x / n. Over nothing: NaN, as PyTorch.
+Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+/// Largest element. Where several are equal, they share the gradient (PyTorch's amax). NaN if any is. Fails over nothing.
+Tensor max(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+/// Smallest element; as max.
+Tensor min(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+/// Σ (x − mean)² / (n − correction). Correction 1 (Bessel's, PyTorch's default) gives the unbiased estimate; 0 the plain one.
+Tensor variance(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false, double correction = 1);
+/// Index of the largest element along one axis, the first of equals (int64, no gradient). Fails over nothing.
+Tensor argmax(const Tensor& x, int axis = -1, bool keep = false);
+
+namespace detail {
+
+/// A shape cut in three at one axis: element (o, r, i) lies at (o·extent + r)·inner + i.
+struct Axis {
+  std::int64_t outer, extent, inner;
+};
+/// Fails naming `op` if `axis` is out of range.
+Axis split_at(const char* op, const Shape& shape, int axis);
+
+/// Σ over `axes` (none: all) without recording, reduced dimensions kept with extent 1.
+Tensor sum_plain(const Tensor& x, const std::vector<int>& axes);
+
+}  // namespace detail
+}  // namespace sslcake::inline v0::ops
+
+#ifndef SSLCAKE_COMPILED
+#include "reduce_inl.hpp"
+#endif

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "../core/threads.hpp"
+#include "elementwise.hpp"
+#include "reduce.hpp"
+#include "softmax.hpp"
+
+namespace sslcake::inline v0::ops {
+namespace detail {
+
+/// Calls body(start) for every line of elements start, start + inner, start + 2·inner, ... along the axis.
+template <class Body>
+void for_each_line(const Axis& axis, Body&& body) {
+  parallel_for(axis.outer * axis.inner, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, axis.extent)),
+               [&](std::int64_t begin, std::int64_t end) {
+    for (auto l = begin; l < end; ++l) body(l / axis.inner * axis.extent * axis.inner + l % axis.inner);
+  });
+}
+
+/// The largest of n elements that lie `step` apart.
+template <class T>
+T largest_of(const T* x, std::int64_t n, std::int64_t step) {
+  T best = x[0];
+  for (std::int64_t i = 1; i < n; ++i) best = std::max(best, x[i * step]);
+  return best;
+}
+
+}  // namespace detail
+
+// dx = y (dy − Σ_j dy_j y_j).
+SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
+  detail::check_real("softmax", x);
+  const auto line = detail::split_at("softmax", x.shape(), axis);
+  Tensor y = empty_like(x);
+  dispatch_real(x.dtype(), "softmax", [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = x.data<T>();
+    T* to = y.mutable_data<T>();
+    const auto n = line.extent, step = line.inner;
+    if (n > 0)
+      detail::for_each_line(line, [=](std::int64_t start) {
+        const T top = detail::largest_of(from + start, n, step);
+        T sum = 0;
+        for (std::int64_t i = 0; i < n; ++i) sum += to[start + i * step] = std::exp(from[start + i * step] - top);
+        for (std::int64_t i = 0; i < n; ++i) to[start + i * step] /= sum;
+      });
+  });
+  return autograd::record("softmax", {x}, y, [sy = autograd::Saved(y), line](autograd::Backward& b) {
+    Tensor dx = empty_like(b.grad());
+    dispatch_real(dx.dtype(), "softmax", [&](auto zero) {
+      using T = decltype(zero);
+      const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
+      T* to = dx.mutable_data<T>();
+      const auto n = line.extent, step = line.inner;
+      detail::for_each_line(line, [=](std::int64_t start) {
+        T dot = 0;
+        for (std::int64_t i = 0; i < n; ++i) dot += dy[start + i * step] * y[start + i * step];
+        for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = y[start + i * step] * (dy[start + i * step] - dot);
+      });
+    });
+    b.give(0, dx);
+  });
+}
+
+// dx = dy − e^y Σ_j dy_j.
+SSLCAKE_INLINE Tensor log_softmax(const Tensor& x, int axis) {
+  detail::check_real("log_softmax", x);
+  const auto line = detail::split_at("log_softmax", x.shape(), axis);
+  Tensor y = empty_like(x);
+  dispatch_real(x.dtype(), "log_softmax", [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = x.data<T>();
+    T* to = y.mutable_data<T>();
+    const auto n = line.extent, step = line.inner;
+    if (n > 0)
+      detail::for_each_line(line, [=](std::int64_t start) {
+        const T top = detail::largest_of(from + start, n, step);
+        T sum = 0;
+        for (std::int64_t i = 0; i < n; ++i) sum += std::exp(from[start + i * step] - top);
+        const T log_sum = std::log(sum);
+        for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = from[start + i * step] - top - log_sum;
+      });
+  });
+  return autograd::record("log_softmax", {x}, y, [sy = autograd::Saved(y), line](autograd::Backward& b) {
+    Tensor dx = empty_like(b.grad());
+    dispatch_real(dx.dtype(), "log_softmax", [&](auto zero) {
+      using T = decltype(zero);
+      const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
+      T* to = dx.mutable_data<T>();
+      const auto n = line.extent, step = line.inner;
+      detail::for_each_line(line, [=](std::int64_t start) {
+        T sum = 0;
+        for (std::int64_t i = 0; i < n; ++i) sum += dy[start + i * step];
+        for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = dy[start + i * step] - std::exp(y[start + i * step]) * sum;
+      });
+    });
+    b.give(0, dx);
+  });
+}
+
+}  // namespace sslcake::inline v0::ops
