@@ -21,6 +21,9 @@ std::uint64_t global_seed();
 void seed(std::uint64_t value);
 /// Numbers the consumers of one purpose (the k-th initialised parameter, the k-th dropout call since `seed`).
 std::uint64_t next_stream(Purpose purpose);
+/// The number that the next `next_stream` will return: what a checkpoint keeps and puts back.
+std::uint64_t stream_position(Purpose purpose);
+void set_stream_position(Purpose purpose, std::uint64_t position);
 
 namespace detail {
 

@@ -28,4 +28,12 @@ SSLCAKE_INLINE std::uint64_t next_stream(Purpose purpose) {
   return detail::seed_state().streams[static_cast<std::size_t>(purpose)]++;
 }
 
+SSLCAKE_INLINE std::uint64_t stream_position(Purpose purpose) {
+  return detail::seed_state().streams[static_cast<std::size_t>(purpose)];
+}
+
+SSLCAKE_INLINE void set_stream_position(Purpose purpose, std::uint64_t position) {
+  detail::seed_state().streams[static_cast<std::size_t>(purpose)] = position;
+}
+
 }  // namespace sslcake::inline v0

@@ -1,0 +1,118 @@
+// What a pretext task is: how the data labels itself, what is predicted, what is minimised.
+//
+// A task is a class template over its encoder. Three members are required, and a class without them fails to compile
+// with one readable line (concept `Task`):
+//
+//   Views   views() const           how a raw picture becomes a self-labelled sample: one recipe per view, with the
+//                                   label that the recipe implies. A value: the loader carries it out for whole batches.
+//   Modules modules() const         what is trained, and which part is the encoder that is kept
+//   Outcome loss(const Batch&)      what is minimised, with the task's own metrics
+//
+// The trainer looks for optional members and uses those that it finds:
+//
+//   void before_epoch(const EpochContext&)   relabel the data, reset a head (DeepCluster, SwAV)
+//   void after_step(const StepContext&)      move averaged copies, queues (MoCo, BYOL, DINO)
+//   Optimizers optimizers(); Outcome loss(const Batch&, int turn)   several optimisers stepped in turn (a GAN's two)
+//   Parameters state()                       tensors besides the modules' that a checkpoint must hold
+//   static constexpr bool couples_batch      false where the loss is a mean over samples that do not see each other;
+//                                            only then may a batch be cut into pieces. Default: true, the safe answer.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../autograd/parameter.hpp"
+#include "../data/dataset.hpp"
+#include "../data/loader.hpp"
+#include "../optim/optimizer.hpp"
+
+namespace sslcake::inline v0::pretext {
+
+using data::Batch;
+using data::Views;
+
+/// A number that a task reports beside its loss.
+struct Metric {
+  std::string name;
+  double value = 0;
+};
+
+/// What one evaluation of the loss yields.
+struct Outcome {
+  Tensor loss;                  // one element
+  double chance = 0;            // the loss of blind guessing, to be printed beside it; 0 where there is none
+  std::vector<Metric> metrics;
+  Tensor embedding;             // (M,D) encoder output, cut off the tape, for the collapse meters; may be undefined
+};
+
+/// A trained module, its type erased: the trainer needs its tensors and its mode, not its forward.
+struct Part {
+  std::string name;
+  bool kept = false;  // the encoder: what remains after pretraining
+  std::function<Parameters()> state;
+  std::function<void(bool)> train;
+};
+using Modules = std::vector<Part>;
+
+/// Wraps a module handle. M has state() -> Parameters and train(bool).
+template <class M>
+Part part(std::string name, const M& module, bool kept = false) {
+  auto handle = std::make_shared<M>(module);
+  return {std::move(name), kept, [handle] { return handle->state(); }, [handle](bool on) { handle->train(on); }};
+}
+
+/// All tensors of the parts, names prefixed: "encoder.layer1.0.conv1.weight".
+inline Parameters all_state(const Modules& modules) {
+  Parameters out;
+  for (const auto& m : modules)
+    for (auto p : m.state()) {
+      p.name = m.name + "." + p.name;
+      out.push_back(std::move(p));
+    }
+  return out;
+}
+
+/// Those of them that are trained: what an optimiser gets.
+inline Parameters trained_parameters(const Modules& modules) {
+  Parameters out;
+  for (auto& p : all_state(modules))
+    if (!p.buffer) out.push_back(std::move(p));
+  return out;
+}
+
+struct EpochContext {
+  int epoch = 0, epochs = 0;
+  const data::Dataset* dataset = nullptr;  // a task may run over it to relabel it
+};
+struct StepContext {
+  std::int64_t step = 0, steps = 0;  // done so far (this one included), planned
+};
+using Optimizers = std::vector<optim::Optimizer>;  // handles
+
+template <class T>
+concept Task = requires(T& task, const Batch& batch) {
+  { task.views() } -> std::convertible_to<Views>;
+  { task.modules() } -> std::convertible_to<Modules>;
+} && (requires(T& task, const Batch& batch) { { task.loss(batch) } -> std::convertible_to<Outcome>; } ||
+      requires(T& task, const Batch& batch) { { task.loss(batch, 0) } -> std::convertible_to<Outcome>; });
+
+template <class T>
+concept HasBeforeEpoch = requires(T& task, const EpochContext& c) { task.before_epoch(c); };
+template <class T>
+concept HasAfterStep = requires(T& task, const StepContext& c) { task.after_step(c); };
+template <class T>
+concept HasOptimizers = requires(T& task) { { task.optimizers() } -> std::convertible_to<Optimizers>; };
+template <class T>
+concept HasState = requires(T& task) { { task.state() } -> std::convertible_to<Parameters>; };
+
+/// Whether a batch of the task must not be cut into pieces.
+template <class T>
+constexpr bool couples_batch() {
+  if constexpr (requires { { T::couples_batch } -> std::convertible_to<bool>; }) return T::couples_batch;
+  else return true;
+}
+
+}  // namespace sslcake::inline v0::pretext

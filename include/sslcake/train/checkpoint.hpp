@@ -1,0 +1,49 @@
+// Checkpoints: one safetensors file holds everything a run needs to go on bit for bit: weights, optimisers, averaged
+// weights, the task's own tensors, and as metadata the position (epoch, batch), the random streams and the settings.
+//
+// A file is written aside, flushed to the disk and renamed, so that a kill or a full disk at any moment leaves the files
+// before it untouched. The last two are kept: should the newest be damaged, the one before it still is whole.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/tensor.hpp"
+
+namespace sslcake::inline v0::train {
+
+/// Raised when a checkpoint's layout changes; older ones are refused with a readable message.
+inline constexpr int checkpoint_format = 1;
+
+struct Checkpoint {
+  std::vector<std::pair<std::string, Tensor>> tensors;  // "model.encoder.conv1.weight", "optimizer0....", "average....", "task...."
+  std::map<std::string, std::string> facts;             // position, random streams, sums of the running epoch
+  std::map<std::string, std::string> settings;          // what must not change between a run and its resume
+
+  std::int64_t integer(const std::string& key) const;   // facts; Error where missing or not a number
+  double real(const std::string& key) const;            // exact: stored as the hexadecimal bits of the double
+  void set(const std::string& key, std::int64_t value);
+  void set_real(const std::string& key, double value);
+};
+
+/// Writes `folder`/step-000000120.safetensors and removes all but the two newest. Errors: disk full, no permission; the
+/// checkpoints before stay valid.
+void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpoint& checkpoint);
+
+/// Paths of the checkpoints in the folder, newest first; empty where there is none.
+std::vector<std::string> list_checkpoints(const std::string& folder);
+
+/// Reads one. Errors: damaged file, another format number.
+Checkpoint load_checkpoint(const std::string& path);
+
+/// Fails with all differences at once if the settings of the checkpoint are not those of this run.
+void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings, const std::string& path);
+
+}  // namespace sslcake::inline v0::train
+
+#ifndef SSLCAKE_COMPILED
+#include "checkpoint_inl.hpp"
+#endif

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <filesystem>
+
+#include "../io/files.hpp"
+#include "../io/safetensors.hpp"
+#include "checkpoint.hpp"
+
+namespace sslcake::inline v0::train {
+
+SSLCAKE_INLINE std::int64_t Checkpoint::integer(const std::string& key) const {
+  const auto it = facts.find(key);
+  std::int64_t value = 0;
+  if (it != facts.end()) {
+    const char* end = it->second.data() + it->second.size();
+    if (std::from_chars(it->second.data(), end, value).ptr == end && !it->second.empty()) return value;
+  }
+  fail("resume", "expected a number under \"", key, "\" in the checkpoint, got ", it == facts.end() ? "nothing" : it->second);
+}
+
+SSLCAKE_INLINE double Checkpoint::real(const std::string& key) const { return std::bit_cast<double>(integer(key)); }
+SSLCAKE_INLINE void Checkpoint::set(const std::string& key, std::int64_t value) { facts[key] = std::to_string(value); }
+SSLCAKE_INLINE void Checkpoint::set_real(const std::string& key, double value) { set(key, std::bit_cast<std::int64_t>(value)); }
+
+SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& folder) {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
+    const auto name = it->path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(it->path().string());
+  }
+  std::sort(found.rbegin(), found.rend());  // fixed-width step numbers sort as text
+  return found;
+}
+
+SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpoint& checkpoint) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail("checkpoint", "cannot make the folder ", folder, ": ", error.message());
+
+  io::SafeTensors file;
+  file.tensors = checkpoint.tensors;
+  file.metadata = checkpoint.facts;
+  for (const auto& [key, value] : checkpoint.settings) file.metadata["setting." + key] = value;
+  file.metadata["checkpoint_format"] = std::to_string(checkpoint_format);
+  file.metadata["library"] = "sslcake " SSLCAKE_VERSION_STRING;
+
+  std::string number = std::to_string(step);
+  number.insert(0, number.size() < 9 ? 9 - number.size() : 0, '0');
+  io::save_safetensors(folder + "/step-" + number + ".safetensors", file);
+
+  const auto all = list_checkpoints(folder);
+  for (std::size_t i = 2; i < all.size(); ++i) std::filesystem::remove(all[i], error);
+}
+
+SSLCAKE_INLINE Checkpoint load_checkpoint(const std::string& path) {
+  auto file = io::load_safetensors(path);
+  const auto format = file.metadata.find("checkpoint_format");
+  if (format == file.metadata.end()) fail("resume", path, " is not a training checkpoint (no checkpoint_format in its header)");
+  if (format->second != std::to_string(checkpoint_format))
+    fail("resume", path, " has checkpoint format ", format->second, ", this library (", SSLCAKE_VERSION_STRING, ") reads format ",
+         checkpoint_format, "; continue the run with the version that began it: ", file.metadata["library"]);
+  Checkpoint checkpoint;
+  checkpoint.tensors = std::move(file.tensors);
+  for (const auto& [key, value] : file.metadata) {
+    if (key.starts_with("setting.")) checkpoint.settings[key.substr(8)] = value;
+    else checkpoint.facts[key] = value;
+  }
+  return checkpoint;
+}
+
+SSLCAKE_INLINE void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings,
+                                   const std::string& path) {
+  std::string differences;
+  const auto compare = [&](const std::string& key) {
+    const auto before = checkpoint.settings.find(key), now = settings.find(key);
+    const std::string was = before == checkpoint.settings.end() ? "(not set)" : before->second;
+    const std::string is = now == settings.end() ? "(not set)" : now->second;
+    if (was != is) differences += concat("\n  ", key, ": the run began with ", was, ", now it is ", is);
+  };
+  for (const auto& [key, value] : settings) compare(key);
+  for (const auto& [key, value] : checkpoint.settings)
+    if (!settings.count(key)) compare(key);
+  if (!differences.empty())
+    fail("resume", path, " comes from another configuration; give the same options, or another output folder:", differences);
+}
+
+}  // namespace sslcake::inline v0::train

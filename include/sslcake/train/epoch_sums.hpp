@@ -1,0 +1,57 @@
+// Two small parts of the trainer: the sums of a running epoch, and a piece of a batch.
+#pragma once
+
+#include <algorithm>
+
+#include "../pretext/task.hpp"
+
+namespace sslcake::inline v0::train::detail {
+
+/// Sums of the running epoch; part of a checkpoint, so that a resumed epoch reports the mean of all its steps.
+struct EpochSums {
+  double loss = 0, chance = 0;
+  std::int64_t steps = 0;
+  std::vector<pretext::Metric> metrics;
+
+  void add(const pretext::Outcome& outcome, double value) {
+    loss += value;
+    chance = outcome.chance;
+    ++steps;
+    for (const auto& m : outcome.metrics) {
+      const auto it = std::find_if(metrics.begin(), metrics.end(), [&](const auto& known) { return known.name == m.name; });
+      if (it == metrics.end()) metrics.push_back(m);
+      else it->value += m.value;
+    }
+  }
+  double mean_loss() const { return steps ? loss / static_cast<double>(steps) : 0; }
+  std::vector<pretext::Metric> means() const {
+    auto out = metrics;
+    for (auto& m : out) m.value /= static_cast<double>(std::max<std::int64_t>(steps, 1));
+    return out;
+  }
+};
+
+/// Samples [begin, end) of every view, as a batch of their own.
+inline pretext::Batch piece(const pretext::Batch& batch, std::int64_t begin, std::int64_t end) {
+  const std::int64_t views = batch.views, n = batch.view(0).dim(0), m = end - begin;
+  const auto cut = [&](const Tensor& all) {  // (V·N,...) -> (V·m,...)
+    if (!all.defined()) return Tensor{};
+    Shape shape = all.shape();
+    shape[0] = views * m;
+    Tensor out(shape, all.dtype());
+    for (std::int64_t v = 0; v < views; ++v) {
+      Tensor target = out.rows(v * m, (v + 1) * m);
+      copy_into(target, all.rows(v * n + begin, v * n + end));
+    }
+    return out;
+  };
+  pretext::Batch part;
+  part.images = cut(batch.images);
+  part.view_labels = cut(batch.view_labels);
+  if (batch.labels.defined()) part.labels = batch.labels.rows(begin, end);
+  part.indices.assign(batch.indices.begin() + begin, batch.indices.begin() + end);
+  part.views = batch.views;
+  return part;
+}
+
+}  // namespace sslcake::inline v0::train::detail

@@ -1,0 +1,379 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "../core/threads.hpp"
+#include "../eval/collapse.hpp"
+#include "../optim/clip.hpp"
+#include "../optim/ema.hpp"
+#include "checkpoint.hpp"
+#include "epoch_sums.hpp"
+#include "metrics_log.hpp"
+#include "trainer.hpp"
+
+namespace sslcake::inline v0::train::detail {
+
+using Clock = std::chrono::steady_clock;
+inline double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+/// One run of the loop: the state that the steps share.
+class Run {
+ public:
+  Run(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options)
+      : task_(task), dataset_(dataset), options_(options), state_(pretext::all_state(task.modules)) {
+    check_options();
+    for (const auto& p : state_)
+      if (!p.buffer) parameters_.push_back(p);
+    if (options.average > 0) average_.emplace(state_, options.average);
+    for (const auto& o : task_.optimizers) base_lr_.push_back(o.lr());
+    steps_per_epoch_ = dataset.size() / options.batch;  // the last, smaller batch is dropped: the loss depends on its size
+    steps_ = steps_per_epoch_ * options.epochs;
+    warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
+    describe();
+  }
+
+  FitResult go() {
+    if (!options_.out.empty()) open_folder();
+    started_ = Clock::now();
+    for (const auto& m : task_.modules) m.train(true);
+    data::Loader loader(dataset_, task_.views, {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers});
+    for (; epoch_ < options_.epochs; ++epoch_, epoch_step_ = 0, sums_ = {}) {
+      if (!run_epoch(loader)) return result(false);
+    }
+    return result(true);
+  }
+
+ private:
+  void check_options() const {
+    const auto& o = options_;
+    if (o.epochs < 1) fail("fit", "expected epochs >= 1, got ", o.epochs);
+    if (o.batch < 1) fail("fit", "expected batch >= 1, got ", o.batch);
+    if (o.batch > dataset_.size())
+      fail("fit", "expected a batch no larger than the data set (", dataset_.size(), " pictures), got ", o.batch, "; use a smaller batch");
+    if (!(o.warmup_epochs >= 0)) fail("fit", "expected warmup_epochs >= 0, got ", o.warmup_epochs);
+    if (!(o.clip >= 0)) fail("fit", "expected clip >= 0, got ", o.clip);
+    if (!(o.average >= 0 && o.average < 1)) fail("fit", "expected average in [0,1), got ", o.average);
+    if (o.accumulate < 1) fail("fit", "expected accumulate >= 1, got ", o.accumulate);
+    if (o.accumulate > 1 && task_.couples_batch)
+      fail("fit", "expected accumulate = 1, got ", o.accumulate, ": the loss of this task compares the pictures of a batch with each other, "
+           "so cutting it would silently mean fewer negatives; use a smaller batch, or a task with couples_batch = false");
+    if (o.batch % o.accumulate != 0)
+      fail("fit", "expected a batch that is a multiple of accumulate, got ", o.batch, " and ", o.accumulate);
+    if (o.resume && o.out.empty()) fail("fit", "expected an output folder to resume from, got none");
+  }
+
+  /// What a resume must find unchanged. Threads and kernels may differ; that is said, not refused.
+  void describe() {
+    settings_ = options_.settings;
+    settings_["epochs"] = std::to_string(options_.epochs);
+    settings_["batch"] = std::to_string(options_.batch);
+    settings_["seed"] = std::to_string(options_.seed);
+    settings_["accumulate"] = std::to_string(options_.accumulate);
+    settings_["pictures"] = std::to_string(dataset_.size());
+    settings_["warmup_epochs"] = concat(options_.warmup_epochs);
+    settings_["clip"] = concat(options_.clip);
+    settings_["average"] = concat(options_.average);
+    settings_["schedule"] = options_.schedule.str();
+    for (std::size_t i = 0; i < task_.optimizers.size(); ++i)
+      settings_[concat("optimizer", i)] = concat(task_.optimizers[i].str(), ", learning rate ", base_lr_[i]);
+  }
+
+  void open_folder() {
+    std::error_code error;
+    std::filesystem::create_directories(options_.out, error);
+    if (error) fail("fit", "cannot make the folder ", options_.out, ": ", error.message());
+    const auto found = list_checkpoints(checkpoint_folder());
+    if (!found.empty() && !options_.resume)
+      fail("fit", options_.out, " holds checkpoints of an earlier run; resume it, or choose another output folder");
+    std::int64_t log_bytes = 0;
+    if (!found.empty()) log_bytes = restore(found);
+    else if (options_.resume) note(options_.out + " holds no checkpoint yet: starting from the beginning");
+    log_.open(options_.out + "/metrics.jsonl", log_bytes);
+  }
+  std::string checkpoint_folder() const { return options_.out + "/checkpoint"; }
+
+  bool run_epoch(data::Loader& loader) {
+    if (epoch_step_ == 0 && task_.before_epoch) {
+      task_.before_epoch({epoch_, options_.epochs, &dataset_});
+      for (const auto& m : task_.modules) m.train(true);
+    }
+    loader.start(epoch_, epoch_step_);
+    pretext::Batch batch;
+    window_start_ = last_save_ = Clock::now();
+    window_pictures_ = 0;
+    while (loader.next(batch)) {
+      train_step(batch);
+      const bool epoch_ends = epoch_step_ == steps_per_epoch_;
+      if (step_ % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step();
+      if (seconds_since(window_start_) >= 1 && !epoch_ends) tell_step(loader.waited());
+      if (options_.stop && options_.stop()) {
+        if (epoch_ends) end_epoch(loader.waited());
+        else save();
+        return epoch_ends && epoch_ + 1 == options_.epochs;
+      }
+      if (!epoch_ends && save_due()) save();
+    }
+    end_epoch(loader.waited());
+    return true;
+  }
+
+  void train_step(const pretext::Batch& batch) {
+    const double factor = options_.schedule.factor(step_, steps_, warmup_steps_);
+    for (std::size_t turn = 0; turn < task_.optimizers.size(); ++turn) {
+      task_.optimizers[turn].set_lr(base_lr_[turn] * factor);
+      lr_ = base_lr_[turn] * factor;
+      clear_grads(parameters_);
+      const auto dropout = stream_position(Purpose::dropout);
+      last_ = accumulate(batch, static_cast<int>(turn));
+      const double norm = optim::grad_norm(parameters_);
+      if (!finite_bits(norm) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
+      if (options_.clip > 0) optim::clip_grad_norm(parameters_, options_.clip);
+      task_.optimizers[turn].step();
+      if (turn == 0) sums_.add(last_, loss_);
+    }
+    clear_grads(parameters_);
+    ++step_;
+    ++epoch_step_;
+    window_pictures_ += options_.batch;
+    if (average_) average_->update();
+    if (task_.after_step) task_.after_step({step_, steps_});
+  }
+
+  /// Loss and gradients of a batch, in as many pieces as asked; leaves the loss in loss_.
+  pretext::Outcome accumulate(const pretext::Batch& batch, int turn) {
+    pretext::Outcome outcome;
+    loss_ = 0;
+    const std::int64_t pieces = options_.accumulate, rows = batch.view(0).dim(0);
+    for (std::int64_t i = 0; i < pieces; ++i) {
+      outcome = task_.loss(pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces), turn);
+      const double value = outcome.loss.item();
+      loss_ += value / static_cast<double>(pieces);
+      if (!finite_bits(value)) break;  // no need to spread it
+      backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype()));
+      outcome.loss = Tensor{};  // frees the tape
+    }
+    return outcome;
+  }
+
+  static bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }
+
+  /// A loss or gradient was not finite: runs the same step again with a check after every op, to name the first culprit.
+  [[noreturn]] void diagnose(const pretext::Batch& batch, int turn, std::uint64_t dropout) {
+    std::string first = "every single op and gradient is finite, but their norm is not";
+    clear_grads(parameters_);
+    set_stream_position(Purpose::dropout, dropout);
+    try {
+      const FiniteCheck check;
+      if (!all_finite(batch.images)) fail("loader", "the pictures of the batch hold values that are not finite");
+      for (const auto& p : parameters_)
+        if (!all_finite(p.tensor)) fail("fit", "parameter ", p.name, " is not finite");
+      accumulate(batch, turn);
+    } catch (const Error& e) {
+      first = e.what();
+    }
+    clear_grads(parameters_);
+    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss_, ". First: ", first,
+         ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
+         options_.out.empty() ? "" : ". The last checkpoint is whole");
+  }
+
+  void end_epoch(double waited) {
+    Measurement found;
+    const int done = epoch_ + 1;
+    if (last_.embedding.defined()) {
+      const auto meters = eval::collapse(last_.embedding);
+      found.metrics = {{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}};
+      if (meters.warning) found.warnings.push_back(meters.text);
+    }
+    if (options_.monitor && (done == options_.epochs || (options_.monitor_every > 0 && done % options_.monitor_every == 0))) {
+      if (average_) average_->swap();
+      auto more = options_.monitor(done);
+      if (average_) average_->swap();
+      for (const auto& m : task_.modules) m.train(true);
+      found.metrics.insert(found.metrics.end(), more.metrics.begin(), more.metrics.end());
+      found.warnings.insert(found.warnings.end(), more.warnings.begin(), more.warnings.end());
+      measured_ = more.metrics;
+    }
+    Progress p = progress(Progress::Kind::epoch, waited);
+    p.loss = sums_.mean_loss();
+    p.metrics = sums_.means();
+    p.metrics.insert(p.metrics.end(), found.metrics.begin(), found.metrics.end());
+    epoch_loss_ = p.loss;
+    log_.write("epoch", p);
+    tell(p);
+    for (const auto& w : found.warnings) tell({.kind = Progress::Kind::warning, .text = w});
+    // The checkpoint after an epoch stands at the beginning of the next.
+    if (done == options_.epochs || (options_.checkpoint_epochs > 0 && done % options_.checkpoint_epochs == 0)) {
+      const auto sums = std::exchange(sums_, {});
+      const auto at = std::exchange(epoch_step_, 0);
+      ++epoch_;
+      save();
+      --epoch_;
+      epoch_step_ = at;
+      sums_ = sums;
+    }
+  }
+
+  // --- checkpoints ------------------------------------------------------------------------------------------------
+  bool save_due() const {
+    if (options_.out.empty()) return false;
+    return (options_.checkpoint_steps > 0 && step_ % options_.checkpoint_steps == 0) ||
+           (options_.checkpoint_seconds > 0 && seconds_since(last_save_) > options_.checkpoint_seconds);
+  }
+
+  /// Every tensor of the run under the name it has in a checkpoint: what is saved is what is restored.
+  Parameters everything() {
+    Parameters all;
+    const auto add = [&](const std::string& prefix, const Parameters& some) {
+      for (auto p : some) {
+        p.name = prefix + p.name;
+        all.push_back(std::move(p));
+      }
+    };
+    add("model.", state_);
+    for (std::size_t i = 0; i < task_.optimizers.size(); ++i) add(concat("optimizer", i, "."), task_.optimizers[i].state());
+    if (average_) add("average.", average_->state());
+    if (task_.state) add("task.", task_.state());
+    return all;
+  }
+
+  void save() {
+    if (options_.out.empty()) return;
+    Checkpoint c;
+    for (const auto& p : everything()) c.tensors.emplace_back(p.name, p.tensor.detach());
+    c.settings = settings_;
+    c.set("step", step_);
+    c.set("epoch", epoch_);
+    c.set("epoch_step", epoch_step_);
+    c.set("dropout_stream", static_cast<std::int64_t>(stream_position(Purpose::dropout)));
+    c.set("task_stream", static_cast<std::int64_t>(stream_position(Purpose::task)));
+    c.set("log_bytes", log_.bytes());
+    c.set_real("seconds", seconds());
+    c.set_real("epoch_loss", epoch_loss_);
+    c.set_real("sum.loss", sums_.loss);
+    c.set_real("sum.chance", sums_.chance);
+    c.set("sum.steps", sums_.steps);
+    for (const auto& m : sums_.metrics) c.set_real("sum.metric." + m.name, m.value);
+    save_checkpoint(checkpoint_folder(), step_, c);
+    last_save_ = Clock::now();
+  }
+
+  /// Loads the newest whole checkpoint; returns how many bytes of the log belong to it.
+  std::int64_t restore(const std::vector<std::string>& found) {
+    std::optional<Checkpoint> c;
+    std::string path;
+    for (const auto& candidate : found) {
+      try {
+        c = load_checkpoint(candidate);
+        path = candidate;
+        break;
+      } catch (const Error& e) {
+        if (candidate == found.back()) throw;
+        note(concat(candidate, " cannot be read (", e.what(), "); trying the one before it"));
+      }
+    }
+    check_settings(*c, settings_, path);
+
+    std::map<std::string, const Tensor*> stored;
+    for (const auto& [name, tensor] : c->tensors) stored[name] = &tensor;
+    std::string missing;
+    auto all = everything();
+    for (const auto& p : all) {
+      const auto it = stored.find(p.name);
+      if (it == stored.end()) missing += "\n  " + p.name + " is not in the file";
+      else if (!(it->second->shape() == p.tensor.shape()))
+        missing += concat("\n  ", p.name, ": expected shape ", p.tensor.shape(), ", the file has ", it->second->shape());
+    }
+    if (!missing.empty()) fail("resume", path, " does not fit this network and optimiser:", missing);
+    for (auto& p : all) copy_into(p.tensor, *stored[p.name]);
+
+    step_ = c->integer("step");
+    epoch_ = static_cast<int>(c->integer("epoch"));
+    epoch_step_ = c->integer("epoch_step");
+    set_stream_position(Purpose::dropout, static_cast<std::uint64_t>(c->integer("dropout_stream")));
+    set_stream_position(Purpose::task, static_cast<std::uint64_t>(c->integer("task_stream")));
+    seconds_before_ = c->real("seconds");
+    epoch_loss_ = c->real("epoch_loss");
+    sums_.loss = c->real("sum.loss");
+    sums_.chance = c->real("sum.chance");
+    sums_.steps = c->integer("sum.steps");
+    for (const auto& [key, value] : c->facts)
+      if (key.starts_with("sum.metric.")) sums_.metrics.push_back({key.substr(11), c->real(key)});
+    note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_));
+    return c->integer("log_bytes");
+  }
+
+  // --- telling ----------------------------------------------------------------------------------------------------
+  double seconds() const { return seconds_before_ + seconds_since(started_); }
+
+  Progress progress(Progress::Kind kind, double waited) {
+    Progress p;
+    p.kind = kind;
+    p.epoch = epoch_ + 1;
+    p.epochs = options_.epochs;
+    p.step = step_;
+    p.steps = steps_;
+    p.epoch_step = epoch_step_;
+    p.epoch_steps = steps_per_epoch_;
+    p.loss = loss_;
+    p.chance = sums_.chance;
+    p.lr = lr_;
+    p.waited = waited;
+    p.seconds = seconds();
+    const double window = seconds_since(window_start_);
+    if (window > 0 && window_pictures_ > 0) rate_ = static_cast<double>(window_pictures_) / window;
+    p.images_per_second = rate_;
+    if (step_ > 0) p.seconds_left = p.seconds / static_cast<double>(step_) * static_cast<double>(steps_ - step_);
+    return p;
+  }
+  void tell(const Progress& p) const { if (options_.progress) options_.progress(p); }
+  void note(const std::string& text) const { tell({.kind = Progress::Kind::note, .text = text}); }
+  void tell_step(double waited) {
+    Progress p = progress(Progress::Kind::step, waited);
+    p.metrics = last_.metrics;
+    tell(p);
+    window_start_ = Clock::now();
+    window_pictures_ = 0;
+  }
+  void log_step() {
+    Progress p = progress(Progress::Kind::step, 0);
+    p.metrics = last_.metrics;
+    log_.write("step", p);
+  }
+
+  FitResult result(bool finished) {
+    if (finished && average_) average_->swap();  // the averaged weights are the result
+    for (const auto& m : task_.modules) m.train(false);
+    return {finished, step_, seconds(), epoch_loss_, measured_};
+  }
+
+  TaskHandle& task_;
+  const data::Dataset& dataset_;
+  const FitOptions& options_;
+  Parameters state_, parameters_;
+  std::optional<optim::Ema> average_;
+  std::vector<double> base_lr_;
+  std::map<std::string, std::string> settings_;
+  MetricsLog log_;
+
+  std::int64_t steps_per_epoch_ = 0, steps_ = 0, warmup_steps_ = 0;  // planned
+  std::int64_t step_ = 0, epoch_step_ = 0;                           // done
+  int epoch_ = 0;
+  EpochSums sums_;
+  pretext::Outcome last_;
+  double loss_ = 0, lr_ = 0, epoch_loss_ = 0, rate_ = 0, seconds_before_ = 0;
+  std::vector<pretext::Metric> measured_;
+  std::int64_t window_pictures_ = 0;
+  Clock::time_point started_ = Clock::now(), window_start_ = started_, last_save_ = started_;
+};
+
+SSLCAKE_INLINE FitResult fit(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options) {
+  return Run(task, dataset, options).go();
+}
+
+}  // namespace sslcake::inline v0::train::detail

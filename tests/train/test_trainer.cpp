@@ -1,0 +1,283 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include <sslcake/optim/optimizer.hpp>
+#include <sslcake/pretext/simclr.hpp>
+#include <sslcake/train/checkpoint.hpp>
+#include <sslcake/train/trainer.hpp>
+
+#include "toy_tasks.hpp"
+
+using namespace sslcake;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  std::string path;
+  explicit Folder(const std::string& name) : path((fs::temp_directory_path() / ("sslcake_train_" + name)).string()) { fs::remove_all(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+using Task = pretext::SimCLR<toy::TinyEncoder>;
+
+Task make_task() {
+  seed(3);
+  return Task(toy::TinyEncoder{}, {.temperature = 0.2f, .projection = 4, .augmentation = {.size = 8}});
+}
+
+std::vector<float> weights(const pretext::Modules& modules) {
+  std::vector<float> all;
+  for (const auto& p : pretext::all_state(modules)) {
+    const auto some = p.tensor.to_vector<float>();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+train::FitOptions options(const std::string& out = "") {
+  train::FitOptions o;
+  o.epochs = 4;
+  o.batch = 16;
+  o.seed = 7;
+  o.warmup_epochs = 1;
+  o.average = 0.9;
+  o.out = out;
+  o.log_steps = 1;
+  return o;
+}
+
+struct Trained {
+  std::vector<float> weights;
+  std::vector<double> losses;
+  train::FitResult result;
+};
+
+/// Trains from the same start. `stop_after` > 0 ends the run after so many steps; `resume` continues it.
+Trained run(train::FitOptions o, int stop_after = 0, const char* optimizer = "adamw") {
+  const auto pictures = toy::stripes(72);  // 4 steps an epoch, 8 pictures are left over
+  auto task = make_task();
+  train::Trainer trainer(task, optim::make(optimizer, task.parameters(), {.lr = 0.01}));
+  Trained t;
+  int steps = 0;
+  o.stop = [&] { return ++steps == stop_after; };
+  o.progress = [&](const train::Progress& p) { if (p.kind == train::Progress::Kind::epoch) t.losses.push_back(p.loss); };
+  t.result = trainer.fit(pictures, o);
+  t.weights = weights(task.modules());
+  return t;
+}
+
+std::string message(const std::function<void()>& f) {
+  try { f(); } catch (const Error& e) { return e.what(); }
+  return "";
+}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a run stopped after any step and resumed ends with the same bits") {
+  const auto whole = run(options());
+  CHECK(whole.result.finished);
+  CHECK(whole.result.steps == 16);
+  for (const int stop : {1, 3, 4, 5, 10, 15}) {
+    const Folder folder("resume");
+    const auto first = run(options(folder.path), stop);
+    CHECK_FALSE(first.result.finished);
+    CHECK(first.result.steps == stop);
+    auto o = options(folder.path);
+    o.resume = true;
+    const auto second = run(o);
+    CHECK(second.result.finished);
+    CHECK(second.weights == whole.weights);
+    CHECK(second.losses.back() == whole.losses.back());
+  }
+}
+
+TEST_CASE("resuming twice, with every optimiser") {
+  for (const char* optimizer : {"sgd", "adam", "lars"}) {
+    const auto whole = run(options(), 0, optimizer);
+    const Folder folder("optimizers");
+    run(options(folder.path), 3, optimizer);
+    auto o = options(folder.path);
+    o.resume = true;
+    run(o, 6, optimizer);
+    CHECK(run(o, 0, optimizer).weights == whole.weights);
+  }
+}
+
+TEST_CASE("the same losses and weights with one, two and three threads") {
+  const int before = threads();
+  set_threads(1);
+  const auto one = run(options());
+  for (const int n : {2, 3}) {
+    set_threads(n);
+    const auto many = run(options());
+    CHECK(many.weights == one.weights);
+    CHECK(many.losses == one.losses);
+  }
+  set_threads(before);
+}
+
+TEST_CASE("the log has a line for every step and epoch, and a resume cuts what did not happen") {
+  const Folder folder("log");
+  auto o = options(folder.path);
+  o.checkpoint_steps = 2;
+  run(o, 7);
+  {  // as if the process had died after step 8 was logged and before a checkpoint held it
+    std::ofstream(folder.path + "/metrics.jsonl", std::ios::app) << "{\"kind\":\"step\",\"step\":8}\n{\"kind\":\"st";
+  }
+  o.resume = true;
+  run(o);
+  std::ifstream file(folder.path + "/metrics.jsonl");
+  std::string line;
+  int steps = 0, epochs = 0;
+  while (std::getline(file, line)) {
+    CHECK(line.front() == '{');
+    CHECK(line.back() == '}');
+    steps += contains(line, "\"kind\":\"step\"");
+    epochs += contains(line, "\"kind\":\"epoch\"");
+    if (contains(line, "\"kind\":\"step\"")) CHECK(contains(line, concat("\"step\":", steps, ",")));
+  }
+  CHECK(steps == 16);
+  CHECK(epochs == 4);
+  CHECK(train::list_checkpoints(folder.path + "/checkpoint").size() == 2);
+}
+
+TEST_CASE("a damaged newest checkpoint gives way to the one before it") {
+  const Folder folder("damaged");
+  const auto whole = run(options());
+  auto o = options(folder.path);
+  run(o, 9);
+  const auto found = train::list_checkpoints(folder.path + "/checkpoint");
+  REQUIRE(found.size() == 2);
+  fs::resize_file(found[0], fs::file_size(found[0]) / 2);
+  o.resume = true;
+  CHECK(run(o).weights == whole.weights);
+}
+
+TEST_CASE("mistakes get one clear message") {
+  const Folder folder("mistakes");
+  auto o = options(folder.path);
+  run(o, 5);
+  CHECK(contains(message([&] { run(options(folder.path)); }), "holds checkpoints of an earlier run"));
+  o.resume = true;
+  o.batch = 8;
+  o.epochs = 5;
+  const auto text = message([&] { run(o); });
+  CHECK(contains(text, "batch: the run began with 16, now it is 8"));
+  CHECK(contains(text, "epochs: the run began with 4, now it is 5"));
+  o = options();
+  o.batch = 100;
+  CHECK(contains(message([&] { run(o); }), "no larger than the data set (72 pictures), got 100"));
+  o = options();
+  o.accumulate = 2;
+  CHECK(contains(message([&] { run(o); }), "fewer negatives"));
+  o = options();
+  o.resume = true;
+  CHECK(contains(message([&] { run(o); }), "output folder"));
+}
+
+TEST_CASE("a checkpoint of another format number is refused by name") {
+  const Folder folder("format");
+  run(options(folder.path), 2);
+  const auto path = train::list_checkpoints(folder.path + "/checkpoint").at(0);
+  std::string bytes;
+  {
+    std::ifstream in(path, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const std::string was = "\"checkpoint_format\":\"1\"";
+  REQUIRE(contains(bytes, was));
+  bytes[bytes.find(was) + was.size() - 2] = '9';
+  std::ofstream(path, std::ios::binary) << bytes;
+  auto o = options(folder.path);
+  o.resume = true;
+  CHECK(contains(message([&] { run(o); }), "has checkpoint format 9"));
+}
+
+TEST_CASE("a loss that is not finite names the op and the module, and leaves the weights") {
+  const auto pictures = toy::stripes(32);
+  auto task = make_task();
+  train::Trainer trainer(task, optim::make("sgd", task.parameters(), {.lr = 0.01}));
+  auto modules = task.modules();
+  auto weight = pretext::all_state(modules)[0].tensor;  // encoder.weight
+  // So large that the convolution overflows, though every weight is finite.
+  for (std::int64_t i = 0; i < weight.numel(); ++i) weight.mutable_data<float>()[i] = 3e38f;
+  const auto before = weights(modules);
+  auto o = options();
+  o.batch = 8;
+  const auto text = message([&] { trainer.fit(pictures, o); });
+  CHECK(contains(text, "not finite"));
+  CHECK(contains(text, "[conv2d]"));
+  CHECK(contains(text, "module encoder"));
+  CHECK(weights(modules) == before);
+}
+
+TEST_CASE("accumulation in pieces gives the gradient of the whole batch where the loss allows it") {
+  const auto pictures = toy::stripes(64);
+  const auto train_with = [&](int pieces) {
+    seed(3);
+    toy::Relabel task(toy::TinyEncoder{}, pictures.size());
+    train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters(task.modules()), {.lr = 0.1}));
+    auto o = options();
+    o.average = 0;
+    o.accumulate = pieces;
+    trainer.fit(pictures, o);
+    return weights(task.modules());
+  };
+  const auto one = train_with(1), four = train_with(4);
+  for (std::size_t i = 0; i < one.size(); ++i) CHECK(four[i] == doctest::Approx(one[i]).epsilon(1e-4));
+}
+
+TEST_CASE("hooks: a task that relabels its data between epochs, resumed inside an epoch") {
+  const auto pictures = toy::stripes(64);
+  const auto fit = [&](train::FitOptions o, int stop_after) {
+    seed(3);
+    toy::Relabel task(toy::TinyEncoder{}, pictures.size());
+    train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters(task.modules()), {.lr = 0.1}));
+    int steps = 0;
+    o.stop = [&] { return ++steps == stop_after; };
+    trainer.fit(pictures, o);
+    return std::pair(weights(task.modules()), task.relabelled);
+  };
+  const auto whole = fit(options(), 0);
+  CHECK(whole.second == 4);
+  const Folder folder("relabel");
+  fit(options(folder.path), 6);
+  auto o = options(folder.path);
+  o.resume = true;
+  CHECK(fit(o, 0).first == whole.first);
+}
+
+TEST_CASE("hooks: a task with two optimisers stepped in turn") {
+  const auto pictures = toy::stripes(32);
+  seed(3);
+  toy::TwoPlayers task(toy::TinyEncoder{});
+  train::Trainer trainer(task);
+  const auto before = weights(task.modules());
+  auto o = options();
+  o.epochs = 2;
+  trainer.fit(pictures, o);
+  CHECK(task.turns == std::vector<int>{0, 1, 0, 1, 0, 1, 0, 1});
+  const auto after = weights(task.modules());
+  CHECK(after != before);
+}
+
+TEST_CASE("a full disk while saving leaves the checkpoints before it whole") {
+  const Folder folder("full");
+  const auto whole = run(options());
+  run(options(folder.path), 3);
+  const auto before = train::list_checkpoints(folder.path + "/checkpoint");
+  // A folder in the way of the temporary file's name is refused by the system as a full disk would be: with an error.
+  train::Checkpoint c;
+  c.tensors = {{"x", zeros({1 << 20})}};
+  CHECK(contains(message([&] { train::save_checkpoint("/dev/full/checkpoint", 1, c); }), "[checkpoint]"));
+  auto o = options(folder.path);
+  o.resume = true;
+  CHECK(train::list_checkpoints(folder.path + "/checkpoint") == before);
+  CHECK(run(o).weights == whole.weights);
+}
