@@ -1,0 +1,228 @@
+#include "support/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <sslcake/core/threads.hpp>
+#include <sslcake/io/files.hpp>
+#include <sslcake/io/json.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
+
+namespace support {
+namespace {
+
+using sslcake::io::Json;
+
+/// The common options, then the program's own: one table for the command line, --help, --config and config.json.
+std::vector<Extra> table(Options& o) {
+  std::vector<Extra> all = {
+      {"--data", &o.data, "pictures: builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR"},
+      {"--out", &o.out, "folder for everything that is written"},
+      {"--encoder", &o.encoder, o.encoder_help},
+      {"--epochs", &o.epochs, "passes over the pictures", 1, 1e6},
+      {"--batch", &o.batch, "pictures per step", 1, 1e7},
+      {"--optimizer", &o.optimizer, "sgd, adam, adamw or lars", 0, 0, {"sgd", "adam", "adamw", "lars"}},
+      {"--lr", &o.lr, "learning rate at its highest", 1e-12, 1e4},
+      {"--seed", &o.seed, "of everything that is drawn at random"},
+      {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
+      {"--device", &o.device, "cpu (cuda: in a build with that backend)", 0, 0, {"cpu", "cuda"}},
+      {"--precision", &o.precision, "of activations: float32", 0, 0, {"float32", "bfloat16"}},
+      {"--limit", &o.limit, "use at most so many pictures of each part; 0: all", 0, 1e15},
+      {"--size", &o.size, "side of the network's input in pixels; 0: as the encoder or the data set says", 0, 4096},
+      {"--workers", &o.workers, "threads that load pictures; 0: as many as compute", 0, 256},
+      {"--strict", &o.strict, "an unreadable picture is an error, not a warning"},
+      {"--resume", &o.resume, "continue the run in --out, bit for bit as if it had never stopped"},
+  };
+  all.insert(all.end(), o.extras.begin(), o.extras.end());
+  return all;
+}
+
+std::string text_of(const Target& target) {
+  return std::visit([](auto* p) -> std::string {
+    using T = std::remove_pointer_t<decltype(p)>;
+    if constexpr (std::is_same_v<T, std::string>) return *p;
+    else if constexpr (std::is_same_v<T, std::vector<std::string>>) return "";
+    else return sslcake::concat(*p);
+  }, target);
+}
+
+std::string range(const Extra& option) {
+  const auto number = [](double v) { return sslcake::concat(v); };
+  if (option.low > -1e300 && option.high < 1e300) return " from " + number(option.low) + " to " + number(option.high);
+  if (option.low > -1e300) return " of at least " + number(option.low);
+  return option.high < 1e300 ? " of at most " + number(option.high) : "";
+}
+
+/// The whole text as a number of type T within the option's range.
+template <class T>
+T number(const Extra& option, const std::string& text) {
+  T value{};
+  const char *begin = text.data(), *end = begin + text.size();
+  if (begin != end && *begin == '+') ++begin;
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  const bool in_range = static_cast<double>(value) >= option.low && static_cast<double>(value) <= option.high;  // false for NaN
+  bool finite = true;
+  if constexpr (std::is_floating_point_v<T>) finite = std::fabs(value) <= std::numeric_limits<T>::max();
+  if (error != std::errc{} || stop != end || text.empty() || !in_range || !finite)
+    throw UsageError(option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") + range(option) +
+                     ", got \"" + text + "\"");
+  return value;
+}
+
+void set(const Extra& option, const std::vector<std::string>& values) {
+  const std::string& text = values.back();
+  std::visit([&](auto* p) {
+    using T = std::remove_pointer_t<decltype(p)>;
+    if constexpr (std::is_same_v<T, bool>) {
+      if (text != "true" && text != "false") throw UsageError(option.name + " expects true or false, got \"" + text + "\"");
+      *p = text == "true";
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (!option.choices.empty() && std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end()) {
+        std::string known;
+        for (const auto& c : option.choices) known += (known.empty() ? "" : c == option.choices.back() ? " or " : ", ") + c;
+        throw UsageError(option.name + " expects " + known + ", got \"" + text + "\"");
+      }
+      *p = text;
+    } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      *p = values;
+    } else {
+      *p = number<T>(option, text);
+    }
+  }, option.target);
+}
+
+/// Number of single-letter changes between two words (Levenshtein), to guess what an unknown option was meant to be.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j)
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+  }
+  return row.back();
+}
+
+[[noreturn]] void refuse_unknown(const std::string& argument, const std::vector<Extra>& options) {
+  if (!argument.starts_with("-")) throw UsageError("expected options only, got \"" + argument + "\"");
+  const std::string name = argument.substr(0, argument.find('='));
+  const auto nearest = std::min_element(options.begin(), options.end(), [&](const Extra& a, const Extra& b) {
+    return distance(a.name, name) < distance(b.name, name);
+  });
+  throw UsageError("unknown option " + name + (distance(nearest->name, name) <= 2 ? " (did you mean " + nearest->name + "?)" : ""));
+}
+
+/// Applies the options that an earlier run wrote into its config.json.
+void apply_config(Options& o, const std::vector<Extra>& options) {
+  std::vector<std::string> foreign;
+  try {
+    const Json file = Json::parse(sslcake::io::read_file(o.config, 1 << 20));
+    const Json* stored = file.is_object() ? file.find("options") : nullptr;
+    if (!stored || !stored->is_object()) throw UsageError("expected a config.json that a run wrote, with a member \"options\"");
+    for (const auto& [key, value] : stored->members()) {
+      const std::string name = "--" + key;
+      const auto option = std::find_if(options.begin(), options.end(), [&](const Extra& e) { return e.name == name; });
+      std::vector<std::string> values;
+      if (value.is_array())
+        for (const auto& item : value.items()) values.push_back(item.is_string() ? item.as_string() : item.dump());
+      else values = {value.is_string() ? value.as_string() : value.dump()};
+      if (option == options.end()) foreign.push_back(name);
+      else if (!values.empty()) {
+        set(*option, values);
+        o.given.push_back(name);
+      }
+    }
+  } catch (const std::exception& e) {
+    throw UsageError("--config " + o.config + ": " + e.what());
+  }
+  if (!foreign.empty()) {
+    std::string names;
+    for (const auto& f : foreign) names += " " + f;
+    o.notes.push_back("of " + o.config + " not used here:" + names);
+  }
+}
+
+void check(const Options& o) {
+  if (o.device == "cuda")
+    throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
+  if (o.precision == "bfloat16")
+    throw UsageError("--precision bfloat16: training in bfloat16 is not there yet; use --precision float32");
+  if (o.data.empty()) throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
+}
+
+}  // namespace
+
+bool Options::was_given(const std::string& name) const { return std::find(given.begin(), given.end(), name) != given.end(); }
+
+bool parse(int argc, char** argv, Options& o) {
+  const std::vector<Extra> options = table(o);
+  const auto is_unused = [&](const std::string& name) { return std::find(o.unused.begin(), o.unused.end(), name) != o.unused.end(); };
+
+  CLI::App app(o.about, o.program);
+  app.set_help_flag("-h,--help", "print this and leave");
+  app.set_version_flag("--version", "sslcake " SSLCAKE_VERSION_STRING, "print the version and leave");
+  app.allow_extras();
+  app.add_option("--config", o.config, "a config.json of an earlier run: its options are the defaults")->type_name("FILE");
+  std::vector<std::vector<std::string>> values(options.size());
+  std::vector<CLI::Option*> handles;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const auto& option = options[i];
+    const std::string help = is_unused(option.name) ? "(no meaning for this program)" : option.help;
+    if (std::holds_alternative<bool*>(option.target)) {
+      handles.push_back(app.add_flag(option.name, help));
+      continue;
+    }
+    const bool many = std::holds_alternative<std::vector<std::string>*>(option.target);
+    const bool textual = many || std::holds_alternative<std::string*>(option.target);
+    auto* handle = app.add_option(option.name, values[i], help)->expected(1, many ? -1 : 1)->type_name(textual ? "TEXT" : "NUMBER");
+    if (!many) handle->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    if (!is_unused(option.name)) handle->default_str(text_of(option.target));
+    handles.push_back(handle);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return false;
+  } catch (const CLI::CallForVersion&) {
+    std::puts("sslcake " SSLCAKE_VERSION_STRING);
+    return false;
+  } catch (const CLI::ParseError& e) {
+    throw UsageError(e.what());
+  }
+  if (const auto left = app.remaining(); !left.empty()) refuse_unknown(left.front(), options);
+
+  if (!o.config.empty()) apply_config(o, options);
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    if (handles[i]->count() == 0) continue;
+    set(options[i], std::holds_alternative<bool*>(options[i].target) ? handles[i]->results() : values[i]);
+    o.given.push_back(options[i].name);
+    if (is_unused(options[i].name)) o.notes.push_back(options[i].name + " has no meaning for " + o.program + " and changes nothing");
+  }
+  check(o);
+  return true;
+}
+
+void save_config(const Options& options, const std::string& facts) {
+  Options copy = options;  // the table wants to be able to write
+  Json stored = Json::object();
+  for (const auto& option : table(copy)) {
+    if (option.name == "--resume" || option.name == "--out") continue;  // facts of one start, not of the run
+    std::visit([&](auto* p) {
+      using T = std::remove_pointer_t<decltype(p)>;
+      if constexpr (std::is_same_v<T, std::uint64_t>) stored.set(option.name.substr(2), std::to_string(*p));  // JSON's integers end at 2^63
+      else stored.set(option.name.substr(2), *p);
+    }, option.target);
+  }
+  Json file = Json::object();
+  file.set("program", options.program).set("version", "sslcake " SSLCAKE_VERSION_STRING).set("options", std::move(stored));
+  file.set("kernels", name_of(sslcake::kernels::isa())).set("threads", sslcake::threads());
+  if (!facts.empty())
+    for (const auto& [key, value] : Json::parse(facts).members()) file.set(key, value);
+  sslcake::io::make_folders(options.out);
+  sslcake::io::write_atomically(options.out + "/config.json", file.dump(2) + "\n");
+}
+
+}  // namespace support

@@ -1,0 +1,89 @@
+#include "support/program.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <new>
+#include <sslcake/core/random.hpp>
+#include <sslcake/core/threads.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
+
+namespace support {
+namespace {
+
+volatile sig_atomic_t stop_flag = 0;
+
+void on_signal(int) {
+  stop_flag = 1;
+  // write() is one of the few functions that a signal handler may call.
+  static constexpr char text[] = "\nstopping after this step; once more to leave at once\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
+}
+
+}  // namespace
+
+int main_guard(int argc, char** argv, Options& options, const std::function<void()>& body) {
+  const std::string& program = options.program;
+  try {
+    if (!parse(argc, argv, options)) return 0;
+    sslcake::set_threads(options.threads);
+    sslcake::seed(options.seed);
+    std::fprintf(stderr, "%s: sslcake %s, kernels %s, %d thread%s, seed %llu\n", program.c_str(), SSLCAKE_VERSION_STRING,
+                 name_of(sslcake::kernels::isa()), sslcake::threads(), sslcake::threads() == 1 ? "" : "s",
+                 static_cast<unsigned long long>(options.seed));
+    for (const auto& note : options.notes) std::fprintf(stderr, "%s: note: %s\n", program.c_str(), note.c_str());
+    body();
+    return stop_requested() ? 130 : 0;
+  } catch (const UsageError& e) {
+    std::fprintf(stderr, "%s: %s\n%s --help lists all options\n", program.c_str(), e.what(), program.c_str());
+    return 2;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "%s: out of memory; try a smaller --batch or --limit\n", program.c_str());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), e.what());
+  }
+  return 1;
+}
+
+bool stop_requested() { return stop_flag != 0; }
+
+std::function<bool()> stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);  // the second signal meets the system's own handler
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  return stop_requested;
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  const auto letters = [](const std::string& s) {  // UTF-8: continuation bytes take no room
+    return static_cast<std::size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t j = 0; j < row.size(); ++j) widths[j] = std::max(widths[j], letters(row[j]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      const std::string room(widths[j] - letters(row[j]), ' ');
+      out += j == 0 ? row[j] + room : "  " + room + row[j];
+    }
+    out.erase(out.find_last_not_of(' ') + 1);
+    out += '\n';
+  }
+  return out;
+}
+
+std::string percent(double fraction) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * fraction);
+  return text;
+}
+
+}  // namespace support
