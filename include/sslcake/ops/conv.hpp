@@ -14,9 +14,9 @@ namespace sslcake::inline v0::ops {
 
 struct ConvOptions {
   HW stride = 1;
-  HW padding = 0;            // zeros on each side
-  HW dilation = 1;           // distance between the taps of the kernel
-  std::int64_t groups = 1;   // channels are cut into as many runs that do not see each other; groups = C: depthwise
+  HW padding = 0;           // zeros on each side
+  HW dilation = 1;          // distance between the taps of the kernel
+  std::int64_t groups = 1;  // channels are cut into as many runs that do not see each other; groups = C: depthwise
 };
 
 /// x (N,H,W,C), weight (O,KH,KW,C/groups) -> (N,OH,OW,O) with OH = (H + 2P - D(KH-1) - 1) / s + 1, rounded down.
@@ -27,9 +27,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 
 struct ConvTransposeOptions {
   HW stride = 1;
-  HW padding = 0;            // rows and columns cut off on each side of the result
-  HW output_padding = 0;     // rows and columns added at the lower right, less than the stride: which of the sizes
-                             // that conv2d maps to H is meant
+  HW padding = 0;         // rows and columns cut off on each side of the result
+  HW output_padding = 0;  // rows and columns added at the lower right, less than the stride: which of the sizes
+                          // that conv2d maps to H is meant
   HW dilation = 1;
   std::int64_t groups = 1;
 };

@@ -3,74 +3,11 @@
 #include <algorithm>
 
 #include "../core/threads.hpp"
-#include "../kernels/conv2d.hpp"
 #include "conv.hpp"
+#include "conv_pass.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
-
-inline void expect_conv_options(const char* where, HW stride, HW padding, HW dilation, std::int64_t groups) {
-  if (stride.h < 1 || stride.w < 1) fail(where, "expected a stride >= 1, got ", stride);
-  if (dilation.h < 1 || dilation.w < 1) fail(where, "expected a dilation >= 1, got ", dilation);
-  if (padding.h < 0 || padding.w < 0) fail(where, "expected a padding >= 0, got ", padding);
-  if (groups < 1) fail(where, "expected groups >= 1, got ", groups);
-}
-
-/// Checks x (N,H,W,C) and weight (O,KH,KW,C/groups) and returns the extents of the convolution.
-inline kernels::ConvShape conv_shape(const char* where, const Tensor& x, const Tensor& weight, const ConvOptions& options) {
-  const auto& [stride, padding, dilation, groups] = options;
-  expect_pictures(where, x);
-  expect_conv_options(where, stride, padding, dilation, groups);
-  if (!weight.defined() || weight.rank() != 4)
-    fail(where, "expected weight (O,KH,KW,C/groups), got ", weight.defined() ? weight.shape().str() : "an undefined tensor");
-  if (weight.dtype() != x.dtype()) fail(where, "expected weight of type ", x.dtype(), " like the input, got ", weight.dtype());
-  if (x.dim(3) % groups != 0 || weight.dim(0) % groups != 0)
-    fail(where, "expected groups that divide ", x.dim(3), " input and ", weight.dim(0), " output channels, got ", groups);
-  if (weight.dim(3) * groups != x.dim(3))
-    fail(where, "expected weight (O,KH,KW,C/groups) with C/groups = ", x.dim(3) / groups, " for input ", x.shape(), ", got ", weight.shape());
-  const kernels::ConvShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), weight.dim(0), weight.dim(1), weight.dim(2), stride.h, stride.w,
-                             padding.h, padding.w, dilation.h, dilation.w, groups};
-  if (s.kh < 1 || s.kw < 1) fail(where, "expected a kernel of at least 1x1, got weight ", weight.shape());
-  if (s.oh() < 1 || s.ow() < 1)
-    fail(where, "expected pictures at least as large as the kernel, got input ", x.shape(), ", padding ", padding, ", weight ", weight.shape(),
-         ", dilation ", dilation);
-  return s;
-}
-
-// The three maps of a convolution on tensors, in the input's type. An empty operand makes all sums empty.
-
-inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const Tensor& w) {
-  const Shape shape{s.n, s.oh(), s.ow(), s.o};
-  if (x.numel() == 0 || w.numel() == 0) return zeros(shape, x.dtype());
-  Tensor y(shape, x.dtype());
-  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
-    using T = decltype(zero);
-    kernels::conv2d_forward(s, x.data<T>(), w.data<T>(), y.mutable_data<T>());
-  });
-  return y;
-}
-
-inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, const Tensor& w) {
-  const Shape shape{s.n, s.h, s.w, s.c};
-  if (dy.numel() == 0 || w.numel() == 0) return zeros(shape, dy.dtype());
-  Tensor dx(shape, dy.dtype());
-  dispatch_real(dy.dtype(), "conv2d", [&](auto zero) {
-    using T = decltype(zero);
-    kernels::conv2d_input_grad(s, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
-  });
-  return dx;
-}
-
-inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, const Tensor& dy) {
-  const Shape shape{s.o, s.kh, s.kw, s.group_c()};
-  if (dy.numel() == 0 || x.numel() == 0) return zeros(shape, x.dtype());
-  Tensor dw(shape, x.dtype());
-  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
-    using T = decltype(zero);
-    kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<T>());
-  });
-  return dw;
-}
 
 /// y (N,OH,OW,O) += bias (O), in place.
 inline void add_channel_bias(Tensor& y, const Tensor& bias) {
@@ -135,13 +72,15 @@ SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const ConvOp
   return conv2d(x, weight, Tensor{}, options);
 }
 
-SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvTransposeOptions& options) {
+SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                       const ConvTransposeOptions& options) {
   constexpr const char* op = "conv_transpose2d";
   const auto& [stride, padding, extra, dilation, groups] = options;
   detail::expect_pictures(op, x);
   detail::expect_conv_options(op, stride, padding, dilation, groups);
   if (!weight.defined() || weight.rank() != 4 || weight.dim(0) != x.dim(3))
-    fail(op, "expected weight (I,KH,KW,O/groups) with I = ", x.dim(3), ", got ", weight.defined() ? weight.shape().str() : "an undefined tensor");
+    fail(op, "expected weight (I,KH,KW,O/groups) with I = ", x.dim(3), ", got ",
+         weight.defined() ? weight.shape().str() : "an undefined tensor");
   if (weight.dtype() != x.dtype()) fail(op, "expected weight of type ", x.dtype(), " like the input, got ", weight.dtype());
   if (x.dim(3) % groups != 0) fail(op, "expected groups that divide the ", x.dim(3), " input channels, got ", groups);
   if (weight.dim(1) < 1 || weight.dim(2) < 1) fail(op, "expected a kernel of at least 1x1, got weight ", weight.shape());
@@ -153,11 +92,24 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
   const auto oh = extent(x.dim(1), stride.h, padding.h, dilation.h, weight.dim(1), extra.h);
   const auto ow = extent(x.dim(2), stride.w, padding.w, dilation.w, weight.dim(2), extra.w);
   if (x.dim(1) < 1 || x.dim(2) < 1 || oh < 1 || ow < 1)
-    fail(op, "expected a result of at least one pixel, got ", oh, "x", ow, " for input ", x.shape(), ", weight ", weight.shape(), " and padding ", padding);
+    fail(op, "expected a result of at least one pixel, got ", oh, "x", ow, " for input ", x.shape(), ", weight ", weight.shape(),
+         " and padding ", padding);
 
   // The convolution whose input gradient this is: from our result (N,OH,OW,O) to our input (N,H,W,I).
-  const kernels::ConvShape s{x.dim(0), oh, ow, weight.dim(3) * groups, x.dim(3), weight.dim(1), weight.dim(2), stride.h, stride.w,
-                             padding.h, padding.w, dilation.h, dilation.w, groups};
+  const kernels::ConvShape s{x.dim(0),
+                             oh,
+                             ow,
+                             weight.dim(3) * groups,
+                             x.dim(3),
+                             weight.dim(1),
+                             weight.dim(2),
+                             stride.h,
+                             stride.w,
+                             padding.h,
+                             padding.w,
+                             dilation.h,
+                             dilation.w,
+                             groups};
   Tensor y = detail::conv_input_grad(s, x, weight);
   if (bias.defined()) {
     detail::expect_operand(op, "bias", bias, Shape{s.c}, x.dtype());

@@ -18,7 +18,8 @@ struct Window {
 };
 using Windows = std::vector<Window>;
 
-inline Windows sliding_windows(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t padding, bool count_padding) {
+inline Windows sliding_windows(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+                               bool count_padding) {
   Windows out;
   for (std::int64_t start = -padding; start + kernel <= size + padding; start += stride) {
     const auto begin = std::max<std::int64_t>(start, 0), end = std::min(start + kernel, size);
@@ -167,8 +168,8 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
         for (auto i = first; i < last; ++i)
           for (std::int64_t q = 0; q < ow; ++q) {
             const auto at = (i * ow + q) * c;
-            detail::window_maximum(in + i / oh * h * w * c, w, c, rows[static_cast<std::size_t>(i % oh)], columns[static_cast<std::size_t>(q)],
-                                   o.kernel.w, place_of(i % oh, q), out + at, place.data());
+            detail::window_maximum(in + i / oh * h * w * c, w, c, rows[static_cast<std::size_t>(i % oh)],
+                                   columns[static_cast<std::size_t>(q)], o.kernel.w, place_of(i % oh, q), out + at, place.data());
             if (keep)
               for (std::int64_t ch = 0; ch < c; ++ch) (*places)[at + ch] = static_cast<std::uint16_t>(place[ch]);
           }
@@ -202,9 +203,10 @@ SSLCAKE_INLINE Tensor avg_pool2d(const Tensor& x, const PoolOptions& wanted) {
   const PoolOptions o = detail::pool_options("avg_pool2d", x, wanted);
   const auto rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, o.count_include_pad);
   const auto columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, o.count_include_pad);
-  return autograd::record("avg_pool2d", {x}, detail::box_means(x, rows, columns), [shape = x.shape(), rows, columns](autograd::Backward& b) {
-    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
-  });
+  return autograd::record("avg_pool2d", {x}, detail::box_means(x, rows, columns),
+                          [shape = x.shape(), rows, columns](autograd::Backward& b) {
+                            b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+                          });
 }
 
 SSLCAKE_INLINE Tensor adaptive_avg_pool2d(const Tensor& x, HW size) {
@@ -213,9 +215,10 @@ SSLCAKE_INLINE Tensor adaptive_avg_pool2d(const Tensor& x, HW size) {
   if (size.h < 1 || size.w < 1) fail(op, "expected a size of at least 1x1, got ", size);
   if (x.dim(1) < 1 || x.dim(2) < 1) fail(op, "expected pictures with at least one pixel, got ", x.shape());
   const auto rows = detail::adaptive_windows(x.dim(1), size.h), columns = detail::adaptive_windows(x.dim(2), size.w);
-  return autograd::record("adaptive_avg_pool2d", {x}, detail::box_means(x, rows, columns), [shape = x.shape(), rows, columns](autograd::Backward& b) {
-    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
-  });
+  return autograd::record("adaptive_avg_pool2d", {x}, detail::box_means(x, rows, columns),
+                          [shape = x.shape(), rows, columns](autograd::Backward& b) {
+                            b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+                          });
 }
 
 SSLCAKE_INLINE Tensor global_avg_pool(const Tensor& x) {

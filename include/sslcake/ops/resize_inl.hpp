@@ -66,7 +66,8 @@ SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
     detail::for_each_row(n, size.h, size.w * c, [&](std::int64_t picture, std::int64_t p) {
-      for (std::int64_t q = 0; q < size.w; ++q) std::copy_n(in + pixel(picture, p, q), c, out + ((picture * size.h + p) * size.w + q) * c);
+      for (std::int64_t q = 0; q < size.w; ++q)
+        std::copy_n(in + pixel(picture, p, q), c, out + ((picture * size.h + p) * size.w + q) * c);
     });
   });
   return autograd::record("resize_nearest", {x}, y, [shape = x.shape(), size, pixel](autograd::Backward& b) {

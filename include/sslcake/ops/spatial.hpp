@@ -20,7 +20,8 @@ namespace detail {
 
 /// Pictures are (N,H,W,C), float32 or float64.
 inline void expect_pictures(const char* where, const Tensor& x) {
-  if (!x.defined() || x.rank() != 4) fail(where, "expected pictures (N,H,W,C), got ", x.defined() ? x.shape().str() : "an undefined tensor");
+  if (!x.defined() || x.rank() != 4)
+    fail(where, "expected pictures (N,H,W,C), got ", x.defined() ? x.shape().str() : "an undefined tensor");
   if (x.dtype() != DType::float32 && x.dtype() != DType::float64)
     fail(where, "expected float32 or float64, got ", x.dtype(), "; convert with ops::cast");
 }

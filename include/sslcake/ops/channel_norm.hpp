@@ -1,0 +1,47 @@
+// The two passes of batch normalisation on tensors (internal), shared by batch_norm and by the fused conv_norm_act:
+// statistics, normalise (+ residual, + ReLU), and the gradient of both.
+#pragma once
+
+#include <vector>
+
+#include "norm.hpp"
+
+namespace sslcake::inline v0::ops::detail {
+
+/// Per channel, in float64.
+struct ChannelStatistics {
+  std::vector<double> mean, inverse_deviation;
+  bool of_batch = true;   // else running ones, which are constants to the gradient
+  std::int64_t rows = 0;  // elements per channel
+};
+
+/// Fails unless the tensors of `norm` fit so many channels of this type.
+void expect_norm_state(const char* where, const NormState& norm, std::int64_t channels, DType dtype);
+
+/// The statistics that `norm` asks for: those of z (..., C), which then enter the running ones in training, or the
+/// running ones. Fails where a batch has one element per channel: its variance says nothing.
+ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm);
+
+/// y = gamma·ẑ + beta (+ residual), with `relu` max(0, y). Overwrites z if `in_place`.
+Tensor normalise_channels(Tensor z, const ChannelStatistics& statistics, const Tensor& gamma, const Tensor& beta,
+                          const Tensor& residual, bool relu, bool in_place);
+
+/// Where the ReLU behind the normalisation was open.
+enum class ReluGradient {
+  none,         // there was no ReLU
+  recomputed,   // computed again from z (there was no residual)
+  from_result,  // read off the result y, which is then passed
+};
+struct ChannelNormGradients {
+  Tensor dz, dgamma, dbeta;
+  Tensor masked;  // dy behind the ReLU, which is the residual's gradient; only with from_result
+};
+/// Gradient of normalise_channels; dz is left out unless wanted. z and dy are overwritten where nobody else holds them.
+ChannelNormGradients normalise_channels_grad(Tensor dy, Tensor z, const ChannelStatistics& statistics, const Tensor& gamma,
+                                             const Tensor& beta, ReluGradient relu, const Tensor& y, bool want_dz);
+
+}  // namespace sslcake::inline v0::ops::detail
+
+#ifndef SSLCAKE_COMPILED
+#include "channel_norm_inl.hpp"
+#endif

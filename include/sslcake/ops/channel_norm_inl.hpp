@@ -1,0 +1,164 @@
+#pragma once
+
+#include <cmath>
+
+#include "../kernels/norm.hpp"
+#include "channel_norm.hpp"
+#include "spatial.hpp"
+
+namespace sslcake::inline v0::ops::detail {
+
+/// One number per channel; `fallback` where the tensor is undefined.
+template <class T>
+std::vector<double> channel_values(const Tensor& t, std::size_t channels, double fallback) {
+  if (!t.defined()) return std::vector<double>(channels, fallback);
+  const T* p = t.data<T>();
+  return {p, p + channels};
+}
+
+template <class T>
+std::vector<T> rounded(const std::vector<double>& values) {
+  return {values.begin(), values.end()};
+}
+
+/// gamma·(z - mean)·inverse_deviation + beta = z·scale + shift.
+template <class T>
+struct ScaleShift {
+  std::vector<T> scale, shift;
+  ScaleShift(const ChannelStatistics& s, const Tensor& gamma, const Tensor& beta) : scale(s.mean.size()), shift(s.mean.size()) {
+    const auto g = channel_values<T>(gamma, s.mean.size(), 1), b = channel_values<T>(beta, s.mean.size(), 0);
+    for (std::size_t c = 0; c < scale.size(); ++c) {
+      scale[c] = static_cast<T>(g[c] * s.inverse_deviation[c]);
+      shift[c] = static_cast<T>(b[c] - s.mean[c] * g[c] * s.inverse_deviation[c]);
+    }
+  }
+};
+
+SSLCAKE_INLINE void expect_norm_state(const char* where, const NormState& norm, std::int64_t count, DType dtype) {
+  const Shape channels{count};
+  const auto check = [&](const char* name, const Tensor& t) {
+    if (t.defined()) expect_operand(where, name, t, channels, dtype);
+  };
+  check("gamma", norm.gamma);
+  check("beta", norm.beta);
+  check("running_mean", norm.running_mean);
+  check("running_var", norm.running_var);
+  if (norm.running_mean.defined() != norm.running_var.defined())
+    fail(where, "expected running_mean and running_var both, or neither");
+  if (norm.num_batches_tracked.defined() &&
+      (norm.num_batches_tracked.dtype() != DType::int64 || norm.num_batches_tracked.numel() != 1))
+    fail(where, "expected num_batches_tracked to be one int64, got ", norm.num_batches_tracked.dtype(), " of shape ",
+         norm.num_batches_tracked.shape());
+  if (!(norm.eps >= 0)) fail(where, "expected eps >= 0, got ", norm.eps);
+  if (!(norm.momentum >= 0 && norm.momentum <= 1)) fail(where, "expected a momentum in [0,1], got ", norm.momentum);
+}
+
+SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm) {
+  const std::int64_t channels = z.shape().back();
+  ChannelStatistics s;
+  s.rows = channels ? z.numel() / channels : 0;
+  s.of_batch = norm.training || !norm.running_mean.defined();
+  s.mean.assign(static_cast<std::size_t>(channels), 0.0);
+  s.inverse_deviation.assign(static_cast<std::size_t>(channels), 0.0);
+  if (s.of_batch && s.rows == 1)
+    fail(where, "expected more than one element per channel to take statistics of, got shape ", z.shape(),
+         "; use a larger batch or evaluation mode");
+  if (s.of_batch && z.numel() == 0) return s;  // nothing to normalise, nothing learnt
+  dispatch_real(z.dtype(), where, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<double> variance(s.mean.size());
+    if (!s.of_batch) {
+      s.mean = channel_values<T>(norm.running_mean, s.mean.size(), 0);
+      variance = channel_values<T>(norm.running_var, s.mean.size(), 1);
+    } else {
+      kernels::channel_moments(s.rows, channels, z.data<T>(), s.mean.data(), variance.data());
+      if (norm.running_mean.defined()) {
+        Tensor mean_handle = norm.running_mean, variance_handle = norm.running_var;
+        T *running_mean = mean_handle.mutable_data<T>(), *running_var = variance_handle.mutable_data<T>();
+        const double unbiased = static_cast<double>(s.rows) / static_cast<double>(s.rows - 1), m = norm.momentum;
+        for (std::size_t c = 0; c < variance.size(); ++c) {
+          running_mean[c] = static_cast<T>((1 - m) * static_cast<double>(running_mean[c]) + m * s.mean[c]);
+          running_var[c] = static_cast<T>((1 - m) * static_cast<double>(running_var[c]) + m * unbiased * variance[c]);
+        }
+      }
+      if (norm.num_batches_tracked.defined()) {
+        Tensor counter = norm.num_batches_tracked;
+        ++*counter.mutable_data<std::int64_t>();
+      }
+    }
+    for (std::size_t c = 0; c < variance.size(); ++c) s.inverse_deviation[c] = 1 / std::sqrt(variance[c] + norm.eps);
+  });
+  return s;
+}
+
+SSLCAKE_INLINE Tensor normalise_channels(Tensor z, const ChannelStatistics& s, const Tensor& gamma, const Tensor& beta,
+                                         const Tensor& residual, bool relu, bool in_place) {
+  Tensor y = in_place ? z : empty_like(z);
+  if (z.numel() == 0) return y;
+  dispatch_real(z.dtype(), "batch_norm", [&](auto zero) {
+    using T = decltype(zero);
+    const ScaleShift<T> k(s, gamma, beta);
+    const auto channels = static_cast<std::int64_t>(s.mean.size());
+    kernels::channel_affine(z.numel() / channels, channels, z.data<T>(), k.scale.data(), k.shift.data(),
+                            residual.defined() ? residual.data<T>() : nullptr, relu, y.mutable_data<T>());
+  });
+  return y;
+}
+
+SSLCAKE_INLINE ChannelNormGradients normalise_channels_grad(Tensor dy, Tensor z, const ChannelStatistics& s, const Tensor& gamma,
+                                                            const Tensor& beta, ReluGradient relu, const Tensor& y,
+                                                            bool want_dz) {
+  const auto channels = static_cast<std::int64_t>(s.mean.size());
+  ChannelNormGradients out;
+  out.dgamma = zeros(Shape{channels}, dy.dtype());
+  out.dbeta = zeros(Shape{channels}, dy.dtype());
+  if (dy.numel() == 0) {
+    out.dz = out.masked = dy;
+    return out;
+  }
+  dispatch_real(dy.dtype(), "batch_norm", [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t rows = dy.numel() / channels;
+    const auto mean = rounded<T>(s.mean);
+    const ScaleShift<T> k(s, gamma, beta);
+    kernels::ReluMask<T> mask;
+    if (relu == ReluGradient::recomputed) mask = {nullptr, k.scale.data(), k.shift.data()};
+    if (relu == ReluGradient::from_result) {
+      mask.result = y.data<T>();
+      out.masked = dy.sole_owner() ? dy : empty_like(dy);
+    }
+
+    // First pass: Σg and Σg·(z - mean); with a residual the masked gradient is written too.
+    std::vector<double> sum(s.mean.size()), product_sum(s.mean.size());
+    kernels::channel_grad_sums(rows, channels, dy.data<T>(), z.data<T>(), mean.data(), mask,
+                               out.masked.defined() ? out.masked.mutable_data<T>() : nullptr, sum.data(), product_sum.data());
+    T *dgamma = out.dgamma.mutable_data<T>(), *dbeta = out.dbeta.mutable_data<T>();
+    for (std::size_t c = 0; c < sum.size(); ++c) {
+      dgamma[c] = static_cast<T>(product_sum[c] * s.inverse_deviation[c]);
+      dbeta[c] = static_cast<T>(sum[c]);
+    }
+    if (!want_dz) return;
+
+    // Second pass: dz = a·g + b·(z - mean) + d. Running statistics do not depend on z: b = d = 0.
+    std::vector<T> a(sum.size()), b(sum.size()), d(sum.size());
+    const auto gammas = channel_values<T>(gamma, sum.size(), 1);
+    for (std::size_t c = 0; c < sum.size(); ++c) {
+      const double inverse = s.inverse_deviation[c], factor = gammas[c] * inverse,
+                   share = s.of_batch ? factor / static_cast<double>(rows) : 0;
+      a[c] = static_cast<T>(factor);
+      b[c] = static_cast<T>(-share * inverse * inverse * product_sum[c]);
+      d[c] = static_cast<T>(-share * sum[c]);
+    }
+    if (relu == ReluGradient::from_result) {
+      dy = out.masked;
+      mask = {};
+    }
+    // z is read at the same place just before it is written; a fresh block would have to be fetched into the cache first.
+    out.dz = z.sole_owner() ? z : dy.sole_owner() ? dy : empty_like(z);
+    kernels::channel_grad_apply(rows, channels, dy.data<T>(), z.data<T>(), mean.data(), mask, a.data(), b.data(), d.data(),
+                                out.dz.mutable_data<T>());
+  });
+  return out;
+}
+
+}  // namespace sslcake::inline v0::ops::detail

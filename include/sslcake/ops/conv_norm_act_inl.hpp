@@ -1,0 +1,91 @@
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "arithmetic.hpp"
+#include "channel_norm.hpp"
+#include "conv_norm_act.hpp"
+#include "conv_pass.hpp"
+#include "pointwise.hpp"
+
+namespace sslcake::inline v0::ops {
+namespace detail {
+
+inline std::atomic<bool>& fuse_switch() {
+  static std::atomic<bool> on = [] {
+    const char* wanted = std::getenv("SSLCAKE_FUSE");
+    return !(wanted && std::strcmp(wanted, "0") == 0);
+  }();
+  return on;
+}
+
+/// The fused node: activation none or ReLU.
+inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, const Tensor& weight, const NormState& norm,
+                             bool relu, const Tensor& residual) {
+  const bool recording = autograd::will_record({x, weight, norm.gamma, norm.beta, residual});
+  Tensor z = conv_forward(shape, x, weight);
+  const auto s = std::make_shared<ChannelStatistics>(channel_statistics("conv_norm_act", z, norm));
+  Tensor y = normalise_channels(z, *s, norm.gamma, norm.beta, residual, relu, !recording);
+  if (!recording) return autograd::record("conv_norm_act", {}, y, nullptr);
+
+  const ReluGradient mask = !relu                ? ReluGradient::none
+                            : residual.defined() ? ReluGradient::from_result
+                                                 : ReluGradient::recomputed;
+  autograd::Saved sx, sw, sy;
+  if (weight.requires_grad()) sx = autograd::Saved(x);
+  if (x.requires_grad()) sw = autograd::Saved(weight);
+  if (mask == ReluGradient::from_result) sy = autograd::Saved(y);
+  // z belongs to this node alone, which overwrites it: it need not be watched as saved tensors are.
+  auto gradient = [shape, s, z = std::move(z), mask, sx, sw, sy, sg = autograd::Saved(norm.gamma),
+                   sb = autograd::Saved(norm.beta)](autograd::Backward& b) mutable {
+    Tensor dy = b.take_grad();
+    if (mask != ReluGradient::from_result) b.give(4, dy);  // the residual is added behind everything but the ReLU
+    auto grads =
+        normalise_channels_grad(std::move(dy), std::move(z), *s, sg.get(), sb.get(), mask, sy.get(), b.needs(0) || b.needs(1));
+    b.give(2, std::move(grads.dgamma));
+    b.give(3, std::move(grads.dbeta));
+    if (mask == ReluGradient::from_result) b.give(4, std::move(grads.masked));
+    if (b.needs(1)) b.give(1, conv_weight_grad(shape, sx.get(), grads.dz));
+    if (b.needs(0)) b.give(0, conv_input_grad(shape, grads.dz, sw.get()));
+  };
+  return autograd::record("conv_norm_act", {x, weight, norm.gamma, norm.beta, residual}, y, std::move(gradient));
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE bool fuse() { return detail::fuse_switch().load(std::memory_order_relaxed); }
+SSLCAKE_INLINE void set_fuse(bool on) { detail::fuse_switch().store(on, std::memory_order_relaxed); }
+
+SSLCAKE_INLINE Tensor activate(const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::none: return x;
+    case Activation::relu: return relu(x);
+    case Activation::leaky_relu: return leaky_relu(x);
+    case Activation::silu: return silu(x);
+    case Activation::gelu: return gelu(x);
+  }
+  fail("activate", "expected an activation, got number ", static_cast<int>(activation));
+}
+
+SSLCAKE_INLINE Tensor conv_norm_act(const Tensor& x, const Tensor& weight, const NormState& norm, Activation activation,
+                                    const Tensor& residual, const ConvOptions& options) {
+  constexpr const char* op = "conv_norm_act";
+  const auto shape = detail::conv_shape(op, x, weight, options);
+  const Shape result{shape.n, shape.oh(), shape.ow(), shape.o};
+  detail::expect_norm_state(op, norm, shape.o, x.dtype());
+  if (residual.defined()) detail::expect_operand(op, "residual", residual, result, x.dtype());
+
+  if (!fuse()) {
+    Tensor y = batch_norm(conv2d(x, weight, options), norm);
+    if (residual.defined()) y = add(y, residual);
+    return activate(y, activation);
+  }
+  const bool inside = activation == Activation::none || activation == Activation::relu;
+  const Tensor y = detail::conv_norm_relu(shape, x, weight, norm, activation == Activation::relu, residual);
+  return inside ? y : activate(y, activation);
+}
+
+}  // namespace sslcake::inline v0::ops

@@ -1,0 +1,73 @@
+// Checks and the three maps of a convolution on tensors (internal): shared by conv2d, conv_transpose2d and conv_norm_act.
+#pragma once
+
+#include "../kernels/conv2d.hpp"
+#include "conv.hpp"
+
+namespace sslcake::inline v0::ops::detail {
+
+inline void expect_conv_options(const char* where, HW stride, HW padding, HW dilation, std::int64_t groups) {
+  if (stride.h < 1 || stride.w < 1) fail(where, "expected a stride >= 1, got ", stride);
+  if (dilation.h < 1 || dilation.w < 1) fail(where, "expected a dilation >= 1, got ", dilation);
+  if (padding.h < 0 || padding.w < 0) fail(where, "expected a padding >= 0, got ", padding);
+  if (groups < 1) fail(where, "expected groups >= 1, got ", groups);
+}
+
+/// Checks x (N,H,W,C) and weight (O,KH,KW,C/groups) and returns the extents of the convolution.
+inline kernels::ConvShape conv_shape(const char* where, const Tensor& x, const Tensor& weight, const ConvOptions& options) {
+  const auto& [stride, padding, dilation, groups] = options;
+  expect_pictures(where, x);
+  expect_conv_options(where, stride, padding, dilation, groups);
+  if (!weight.defined() || weight.rank() != 4)
+    fail(where, "expected weight (O,KH,KW,C/groups), got ", weight.defined() ? weight.shape().str() : "an undefined tensor");
+  if (weight.dtype() != x.dtype()) fail(where, "expected weight of type ", x.dtype(), " like the input, got ", weight.dtype());
+  if (x.dim(3) % groups != 0 || weight.dim(0) % groups != 0)
+    fail(where, "expected groups that divide ", x.dim(3), " input and ", weight.dim(0), " output channels, got ", groups);
+  if (weight.dim(3) * groups != x.dim(3))
+    fail(where, "expected weight (O,KH,KW,C/groups) with C/groups = ", x.dim(3) / groups, " for input ", x.shape(), ", got ",
+         weight.shape());
+  const kernels::ConvShape s{x.dim(0), x.dim(1), x.dim(2),  x.dim(3),  weight.dim(0), weight.dim(1), weight.dim(2),
+                             stride.h, stride.w, padding.h, padding.w, dilation.h,    dilation.w,    groups};
+  if (s.kh < 1 || s.kw < 1) fail(where, "expected a kernel of at least 1x1, got weight ", weight.shape());
+  if (s.oh() < 1 || s.ow() < 1)
+    fail(where, "expected pictures at least as large as the kernel, got input ", x.shape(), ", padding ", padding, ", weight ",
+         weight.shape(), ", dilation ", dilation);
+  return s;
+}
+
+// The three maps of a convolution on tensors, in the input's type. An empty operand makes all sums empty.
+
+inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const Tensor& w) {
+  const Shape shape{s.n, s.oh(), s.ow(), s.o};
+  if (x.numel() == 0 || w.numel() == 0) return zeros(shape, x.dtype());
+  Tensor y(shape, x.dtype());
+  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
+    using T = decltype(zero);
+    kernels::conv2d_forward(s, x.data<T>(), w.data<T>(), y.mutable_data<T>());
+  });
+  return y;
+}
+
+inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, const Tensor& w) {
+  const Shape shape{s.n, s.h, s.w, s.c};
+  if (dy.numel() == 0 || w.numel() == 0) return zeros(shape, dy.dtype());
+  Tensor dx(shape, dy.dtype());
+  dispatch_real(dy.dtype(), "conv2d", [&](auto zero) {
+    using T = decltype(zero);
+    kernels::conv2d_input_grad(s, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+  });
+  return dx;
+}
+
+inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, const Tensor& dy) {
+  const Shape shape{s.o, s.kh, s.kw, s.group_c()};
+  if (dy.numel() == 0 || x.numel() == 0) return zeros(shape, x.dtype());
+  Tensor dw(shape, x.dtype());
+  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
+    using T = decltype(zero);
+    kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<T>());
+  });
+  return dw;
+}
+
+}  // namespace sslcake::inline v0::ops::detail

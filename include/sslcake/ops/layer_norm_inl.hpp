@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "../core/threads.hpp"
+#include "layer_norm.hpp"
+#include "spatial.hpp"
+
+namespace sslcake::inline v0::ops {
+namespace detail {
+
+/// Σ term(i) over a row with 16 running sums, so that the loop becomes vector code, added up in float64.
+template <class T, class Term>
+double row_sum(std::int64_t n, Term term) {
+  constexpr std::int64_t lanes = 16;
+  T sums[lanes] = {};
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (std::int64_t k = 0; k < lanes; ++k) sums[k] += term(i + k);
+  double total = 0;
+  for (; i < n; ++i) total += static_cast<double>(term(i));
+  for (const T s : sums) total += static_cast<double>(s);
+  return total;
+}
+
+/// Mean and 1/deviation of each row.
+struct RowStatistics {
+  std::vector<double> mean, inverse_deviation;
+  explicit RowStatistics(std::int64_t rows)
+      : mean(static_cast<std::size_t>(rows)), inverse_deviation(static_cast<std::size_t>(rows)) {}
+};
+
+template <class T>
+void layer_norm_rows(const T* x, const T* gamma, const T* beta, std::int64_t rows, std::int64_t width, double eps,
+                     RowStatistics& s, T* y) {
+  parallel_for(rows, 1 + (1 << 14) / (width + 1), [&](std::int64_t begin, std::int64_t end) {
+    for (auto r = begin; r < end; ++r) {
+      const T* row = x + r * width;
+      T* out = y + r * width;
+      const double mean = row_sum<T>(width, [&](std::int64_t i) { return row[i]; }) / static_cast<double>(width);
+      const T m = static_cast<T>(mean);
+      const double variance =
+          row_sum<T>(width, [&](std::int64_t i) { return (row[i] - m) * (row[i] - m); }) / static_cast<double>(width);
+      const T inverse = static_cast<T>(1 / std::sqrt(variance + eps));
+      s.mean[static_cast<std::size_t>(r)] = mean;
+      s.inverse_deviation[static_cast<std::size_t>(r)] = 1 / std::sqrt(variance + eps);
+      for (std::int64_t i = 0; i < width; ++i) out[i] = (row[i] - m) * inverse;
+      if (gamma)
+        for (std::int64_t i = 0; i < width; ++i) out[i] *= gamma[i];
+      if (beta)
+        for (std::int64_t i = 0; i < width; ++i) out[i] += beta[i];
+    }
+  });
+}
+
+/// dx where not null, and the sums dgamma[i] = Σ dy·x̂, dbeta[i] = Σ dy over the rows.
+template <class T>
+void layer_norm_grad(const T* dy, const T* x, const T* gamma, std::int64_t rows, std::int64_t width, const RowStatistics& s,
+                     T* dx, T* dgamma, T* dbeta) {
+  const std::int64_t chunks = chunk_count(rows, 1 + (1 << 14) / (width + 1), 32);
+  const Workspace<double> partial(chunks * 2 * width);
+  parallel_chunks(chunks, [&](std::int64_t k) {
+    double *gamma_sum = partial.data() + k * 2 * width, *beta_sum = gamma_sum + width;
+    std::fill_n(gamma_sum, 2 * width, 0.0);
+    const Workspace<T> normalised(width), scaled(width);
+    T *xhat = normalised.data(), *g = scaled.data();
+    for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r) {
+      const T *row = x + r * width, *grad = dy + r * width;
+      const T mean = static_cast<T>(s.mean[static_cast<std::size_t>(r)]),
+              inverse = static_cast<T>(s.inverse_deviation[static_cast<std::size_t>(r)]);
+      for (std::int64_t i = 0; i < width; ++i) xhat[i] = (row[i] - mean) * inverse;
+      for (std::int64_t i = 0; i < width; ++i) {
+        gamma_sum[i] += static_cast<double>(grad[i] * xhat[i]);
+        beta_sum[i] += static_cast<double>(grad[i]);
+      }
+      if (!dx) continue;
+      for (std::int64_t i = 0; i < width; ++i) g[i] = gamma ? gamma[i] * grad[i] : grad[i];
+      const T mean_g = static_cast<T>(row_sum<T>(width, [&](std::int64_t i) { return g[i]; }) / static_cast<double>(width));
+      const T mean_gx =
+          static_cast<T>(row_sum<T>(width, [&](std::int64_t i) { return g[i] * xhat[i]; }) / static_cast<double>(width));
+      for (std::int64_t i = 0; i < width; ++i) dx[r * width + i] = (g[i] - mean_g - xhat[i] * mean_gx) * inverse;
+    }
+  });
+  for (std::int64_t i = 0; i < width; ++i) {
+    double gamma_sum = 0, beta_sum = 0;
+    for (std::int64_t k = 0; k < chunks; ++k) {
+      gamma_sum += partial[2 * k * width + i];
+      beta_sum += partial[(2 * k + 1) * width + i];
+    }
+    dgamma[i] = static_cast<T>(gamma_sum);
+    dbeta[i] = static_cast<T>(beta_sum);
+  }
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const LayerNormOptions& options) {
+  constexpr const char* op = "layer_norm";
+  if (!x.defined() || x.rank() < 1)
+    fail(op, "expected a tensor of rank >= 1, got ", x.defined() ? x.shape().str() : "an undefined tensor");
+  if (options.dims < 1 || options.dims > x.rank())
+    fail(op, "expected 1 to ", x.rank(), " dimensions to normalise of shape ", x.shape(), ", got ", options.dims);
+  if (!(options.eps >= 0)) fail(op, "expected eps >= 0, got ", options.eps);
+  Shape normalised;
+  for (int i = x.rank() - options.dims; i < x.rank(); ++i) normalised.push_back(x.dim(i));
+  if (gamma.defined()) detail::expect_operand(op, "gamma", gamma, normalised, x.dtype());
+  if (beta.defined()) detail::expect_operand(op, "beta", beta, normalised, x.dtype());
+  const std::int64_t width = normalised.numel(), rows = x.shape().span(0, x.rank() - options.dims);
+  Tensor y(x.shape(), x.dtype());
+  const auto s = std::make_shared<detail::RowStatistics>(rows);
+  dispatch_real(x.dtype(), op, [&](auto zero) {
+    using T = decltype(zero);
+    if (width > 0)
+      detail::layer_norm_rows<T>(x.data<T>(), gamma.data<T>(), beta.data<T>(), rows, width, options.eps, *s, y.mutable_data<T>());
+  });
+  return autograd::record(
+      "layer_norm", {x, gamma, beta}, y,
+      [s, rows, width, normalised, sx = autograd::Saved(x), sg = autograd::Saved(gamma)](autograd::Backward& b) {
+        const Tensor& x = sx.get();
+        Tensor dx = b.needs(0) ? empty_like(x) : Tensor{}, dgamma = zeros(normalised, x.dtype()),
+               dbeta = zeros(normalised, x.dtype());
+        dispatch_real(x.dtype(), "layer_norm", [&](auto zero) {
+          using T = decltype(zero);
+          if (width > 0)
+            detail::layer_norm_grad<T>(b.grad().data<T>(), x.data<T>(), sg.get().template data<T>(), rows, width, *s,
+                                       dx.mutable_data<T>(), dgamma.mutable_data<T>(), dbeta.mutable_data<T>());
+        });
+        b.give(0, dx);
+        b.give(1, dgamma);
+        b.give(2, dbeta);
+      });
+}
+
+}  // namespace sslcake::inline v0::ops
