@@ -1,4 +1,4 @@
-# What the bodies of the library need: Eigen, nlohmann's JSON and stb. Read by the build and, installed beside the
+# What the bodies of the library need: Eigen and stb. Read by the build and, installed beside the
 # package's configuration, by find_package(sslcake). Sets sslcake_dependencies_found, and names what is missing.
 set(sslcake_dependencies_missing "")
 
@@ -7,12 +7,7 @@ if(NOT TARGET Eigen3::Eigen)
   string(APPEND sslcake_dependencies_missing " Eigen (>= 3.3)")
 endif()
 
-find_package(nlohmann_json 3.9 QUIET)
-if(NOT TARGET nlohmann_json::nlohmann_json)
-  string(APPEND sslcake_dependencies_missing " nlohmann_json (>= 3.9)")
-endif()
-
-# stb has no package file. Distributions put it into a folder `stb`; the folder above is offered too.
+# stb has no package file; programs include it as <stb/stb_image.h>, as distributions install it.
 find_path(SSLCAKE_STB_INCLUDE_DIR stb/stb_image.h DOC "The folder that holds stb/stb_image.h")
 if(NOT SSLCAKE_STB_INCLUDE_DIR)
   string(APPEND sslcake_dependencies_missing " stb (stb/stb_image.h)")

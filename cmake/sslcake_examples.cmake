@@ -12,7 +12,7 @@ endif()
 
 if(support)
   add_library(sslcake_support STATIC ${support})
-  target_link_libraries(sslcake_support PUBLIC sslcake::compiled PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
+  target_link_libraries(sslcake_support PUBLIC sslcake::compiled PRIVATE CLI11::CLI11)
   target_include_directories(sslcake_support PUBLIC "${PROJECT_SOURCE_DIR}/examples")
   sslcake_own_target(sslcake_support)
 endif()

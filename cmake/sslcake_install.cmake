@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/sslcake")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/sslcake" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
-# Two sets of targets: who links the compiled library needs neither Eigen nor JSON nor stb.
+# Two sets of targets: who links the compiled library needs neither Eigen nor stb.
 install(TARGETS sslcake EXPORT sslcakeTargets)
 install(TARGETS sslcake_compiled EXPORT sslcakeCompiledTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT sslcakeTargets NAMESPACE sslcake:: DESTINATION "${package_dir}")

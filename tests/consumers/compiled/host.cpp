@@ -1,0 +1,3 @@
+int run_check();
+
+int main() { return run_check(); }

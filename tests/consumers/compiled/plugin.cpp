@@ -1,0 +1,3 @@
+#include "../check.hpp"
+
+int run_check() { return check(); }
