@@ -16,6 +16,19 @@ int threads();
 /// Sets it; n < 1 means the default again. Not to be called while work is running.
 void set_threads(int n);
 
+/// While it lives, parallel calls from this thread run serially and leave the pool to the others: for threads that
+/// work in the background (loaders), which would otherwise take the pool from the computation beside them.
+class SerialScope {
+ public:
+  SerialScope();
+  ~SerialScope();
+  SerialScope(const SerialScope&) = delete;
+  SerialScope& operator=(const SerialScope&) = delete;
+
+ private:
+  bool before_;
+};
+
 namespace detail {
 /// A view of a callable: two pointers, no allocation. Lives only as long as the call it is passed to.
 class ChunkFn {

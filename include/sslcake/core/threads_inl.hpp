@@ -142,6 +142,9 @@ SSLCAKE_INLINE void run_chunks(std::int64_t count, ChunkFn body) {
 
 }  // namespace detail
 
+SSLCAKE_INLINE SerialScope::SerialScope() : before_(std::exchange(detail::inside_pool, true)) {}
+SSLCAKE_INLINE SerialScope::~SerialScope() { detail::inside_pool = before_; }
+
 SSLCAKE_INLINE int threads() { return detail::ThreadPool::instance().size(); }
 SSLCAKE_INLINE void set_threads(int n) { detail::ThreadPool::instance().resize(n); }
 
