@@ -1,0 +1,106 @@
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "../core/random.hpp"
+#include "../ops/losses.hpp"
+#include "../ops/matmul.hpp"
+#include "../ops/reduce.hpp"
+#include "../ops/shape_ops.hpp"
+#include "../optim/adam.hpp"
+#include "../optim/schedule.hpp"
+#include "feature_matrix.hpp"
+#include "knn.hpp"
+#include "linear_probe.hpp"
+
+namespace sslcake::inline v0::eval {
+namespace detail {
+
+/// 0..n-1 shuffled (Fisher and Yates) as a function of seed and epoch.
+inline std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, std::uint64_t epoch) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  Random random(seed, Purpose::evaluate, epoch);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
+  return order;
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test) {
+  detail::check_features("standardise", "train features", train);
+  detail::check_features("standardise", "test features", test);
+  const std::int64_t n = train.dim(0), d = train.dim(1);
+  if (test.dim(1) != d) fail("standardise", "expected test features of width ", d, ", got ", test.shape());
+  const float* x = train.data<float>();
+  std::vector<double> mean(static_cast<std::size_t>(d)), scale(mean);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < d; ++j) mean[static_cast<std::size_t>(j)] += static_cast<double>(x[i * d + j]);
+  for (double& m : mean) m /= static_cast<double>(n);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < d; ++j) {
+      const double distance = static_cast<double>(x[i * d + j]) - mean[static_cast<std::size_t>(j)];
+      scale[static_cast<std::size_t>(j)] += distance * distance;
+    }
+  for (std::size_t j = 0; j < scale.size(); ++j) {
+    const double deviation = std::sqrt(scale[j] / static_cast<double>(n));
+    // What is left of a constant column is rounding; it must not be blown up to size 1.
+    scale[j] = deviation > 1e-6 * std::fabs(mean[j]) && deviation > 0 ? 1 / deviation : 0;
+  }
+  const auto apply = [&](const Tensor& from) {
+    Tensor to(from.shape(), DType::float32);
+    const float* p = from.data<float>();
+    float* q = to.mutable_data<float>();
+    parallel_for(from.dim(0), 256, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = begin; i < end; ++i)
+        for (std::int64_t j = 0; j < d; ++j) {
+          const auto c = static_cast<std::size_t>(j);
+          q[i * d + j] = static_cast<float>((static_cast<double>(p[i * d + j]) - mean[c]) * scale[c]);
+        }
+    });
+    return to;
+  };
+  return {apply(train), apply(test)};
+}
+
+SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
+                                        const ProbeOptions& options) {
+  const auto [x, x_test] = standardise(train, test);
+  const std::int64_t n = x.dim(0), d = x.dim(1), batch = std::min(options.batch, n);
+  detail::check_labels("linear_probe", "train labels", train_labels, n);
+  detail::check_labels("linear_probe", "test labels", test_labels, x_test.dim(0));
+  if (options.epochs < 1 || batch < 1) fail("linear_probe", "expected epochs and batch >= 1, got ", options.epochs, " and ", options.batch);
+  const auto labels = train_labels.to_vector<std::int64_t>(), wanted = test_labels.to_vector<std::int64_t>();
+  const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
+  if (const auto most = *std::max_element(wanted.begin(), wanted.end()); most >= classes)
+    fail("linear_probe", "expected test labels that training has too, 0 to ", classes - 1, ", got ", most);
+  if (classes > 100000) fail("linear_probe", "expected labels that count classes from 0, got ", classes - 1);
+
+  Tensor weight = zeros({classes, d}), bias = zeros({classes});
+  weight.set_requires_grad();
+  bias.set_requires_grad();
+  optim::Adam adam({{"weight", weight}, {"bias", bias}}, {.lr = options.lr, .weight_decay = options.weight_decay});
+  const optim::Schedule cosine{};
+  const std::int64_t per_epoch = n / batch, steps = per_epoch * options.epochs;
+  for (std::int64_t step = 0; step < steps;) {
+    const auto order = detail::shuffled(n, options.seed, static_cast<std::uint64_t>(step / per_epoch));
+    for (std::int64_t i = 0; i < per_epoch; ++i, ++step) {
+      const std::vector<std::int64_t> rows(order.begin() + i * batch, order.begin() + (i + 1) * batch);
+      const Tensor index = from_vector({batch}, rows);
+      const Tensor logits = ops::linear(ops::index_select(x, index), weight, bias);  // (batch,C)
+      adam.zero_grad();
+      backward(ops::cross_entropy(logits, ops::index_select(train_labels, index)));
+      adam.set_lr(options.lr * cosine.factor(step, steps));
+      adam.step();
+    }
+  }
+  const NoGrad no_grad;
+  const auto measure = [&](const Tensor& features, const Tensor& truth) {
+    return accuracy(ops::argmax(ops::linear(features, weight, bias)), truth);
+  };
+  return {measure(x_test, test_labels), measure(x, train_labels), weight.detach(), bias.detach()};
+}
+
+}  // namespace sslcake::inline v0::eval
