@@ -3,6 +3,7 @@
 #include "../core/error.hpp"
 #include "conv2d.hpp"
 #include "cpu/reference.hpp"
+#include "cpu/variant.hpp"
 
 namespace sslcake::inline v0::kernels {
 namespace detail {
@@ -24,7 +25,7 @@ inline void check(const ConvShape& s) {
 
 SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const float* x, const float* w, float* y) {
   detail::check(shape);
-  reference::conv2d_forward(shape, x, w, y);
+  variant().conv2d_forward(shape, x, w, y);
 }
 SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const double* x, const double* w, double* y) {
   detail::check(shape);
@@ -32,7 +33,7 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const double* x, cons
 }
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const float* dy, const float* w, float* dx) {
   detail::check(shape);
-  reference::conv2d_input_grad(shape, dy, w, dx);
+  variant().conv2d_input_grad(shape, dy, w, dx);
 }
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const double* dy, const double* w, double* dx) {
   detail::check(shape);
@@ -40,7 +41,7 @@ SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const double* dy, 
 }
 SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& shape, const float* x, const float* dy, float* dw) {
   detail::check(shape);
-  reference::conv2d_weight_grad(shape, x, dy, dw);
+  variant().conv2d_weight_grad(shape, x, dy, dw);
 }
 SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& shape, const double* x, const double* dy, double* dw) {
   detail::check(shape);

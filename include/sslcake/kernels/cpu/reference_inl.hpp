@@ -14,25 +14,24 @@
 namespace sslcake::inline v0::kernels::reference {
 namespace detail {
 
-template <class T>
-using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
+/// Every row of C is a sum of rows of op(B), weighted by a row of op(A). (Eigen's own product would be faster, and
+/// costs more compile time than the rest of the library: this is the text to check against, not the one to run.)
 template <class T>
 void product(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
              const T* b, std::int64_t ldb, T* c, std::int64_t ldc, bool accumulate) {
-  if (m == 0 || n == 0) return;
-  using In = Eigen::Map<const RowMajor<T>, 0, Eigen::OuterStride<>>;
-  Eigen::Map<RowMajor<T>, 0, Eigen::OuterStride<>> out(c, m, n, Eigen::OuterStride<>(ldc));
-  if (!accumulate) out.setZero();
-  if (k == 0) return;
-  const In left(a, trans_a ? k : m, trans_a ? m : k, Eigen::OuterStride<>(lda));
-  const In right(b, trans_b ? n : k, trans_b ? k : n, Eigen::OuterStride<>(ldb));
-  // A transposed operand is copied, so that only one product per type has to be compiled.
-  const RowMajor<T> left_copy = trans_a ? RowMajor<T>(left.transpose()) : RowMajor<T>(0, 0);
-  const RowMajor<T> right_copy = trans_b ? RowMajor<T>(right.transpose()) : RowMajor<T>(0, 0);
-  const In op_a = trans_a ? In(left_copy.data(), m, k, Eigen::OuterStride<>(k)) : left;
-  const In op_b = trans_b ? In(right_copy.data(), k, n, Eigen::OuterStride<>(n)) : right;
-  out.noalias() += op_a * op_b;
+  using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+  using ConstRow = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
+  if (trans_b) {  // rows of op(B) are columns of what is stored: copied once
+    const Workspace<T> copy(k * n);
+    for (std::int64_t p = 0; p < k; ++p)
+      for (std::int64_t j = 0; j < n; ++j) copy[p * n + j] = b[j * ldb + p];
+    return product(trans_a, false, m, n, k, a, lda, copy.data(), n, c, ldc, accumulate);
+  }
+  for (std::int64_t i = 0; i < m; ++i) {
+    Row row(c + i * ldc, n);
+    if (!accumulate) row.setZero();
+    for (std::int64_t p = 0; p < k; ++p) row += (trans_a ? a[p * lda + i] : a[i * lda + p]) * ConstRow(b + p * ldb, n);
+  }
 }
 
 /// Calls visit(row, column, pixel) for every element run of the patch matrix (OH·OW, KH·KW·group_c) of one group:

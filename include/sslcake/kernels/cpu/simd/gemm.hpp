@@ -1,0 +1,147 @@
+// C = op(A)·op(B), blocked for the caches (Goto and van de Geijn, "Anatomy of high-performance matrix
+// multiplication", 2008): a panel of B, tile_columns wide and `block_depth` deep, stays in the first cache while all
+// rows of a block of A pass by; a block of A stays in the second. Only B is copied into panels; A's rows are read where
+// they lie, unless A is transposed. Read once per instruction set, see tile.hpp.
+#if defined(SSLCAKE_SIMD_NAMESPACE)
+
+namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
+
+/// Steps along k for which a panel of the right factor (16 KB) stays in the first cache.
+inline constexpr std::int64_t block_depth = 4096 / tile_columns;
+
+/// Width of panel j of n columns as it is stored: two vectors, or one where the rest fits into one.
+inline std::int64_t panel_width(std::int64_t n, std::int64_t panel) {
+  return n - panel * tile_columns > lanes ? tile_columns : lanes;
+}
+
+/// Copies rows [0, k) of columns [0, n), n <= width, to contiguous rows of `width` numbers, zeros behind column n.
+inline void pack_panel(detail::View b, std::int64_t k, std::int64_t n, std::int64_t width, float* out) {
+  if (b.column == 1) {
+    for (std::int64_t p = 0; p < k; ++p, out += width) {
+      const float* from = b.data + p * b.row;
+      if (n == tile_columns) std::memcpy(out, from, sizeof(float) * tile_columns);
+      else
+        for (std::int64_t j = 0; j < width; ++j) out[j] = j < n ? from[j] : 0.0f;
+    }
+    return;
+  }
+  for (std::int64_t p0 = 0; p0 < k; p0 += 16) {  // short runs, so that the lines being written stay in the cache
+    const std::int64_t p1 = p0 + 16 < k ? p0 + 16 : k;
+    for (std::int64_t j = 0; j < width; ++j) {
+      const float* from = b.data + j * b.column;
+      if (j < n)
+        for (std::int64_t p = p0; p < p1; ++p) out[p * width + j] = from[p * b.row];
+      else
+        for (std::int64_t p = p0; p < p1; ++p) out[p * width + j] = 0.0f;
+    }
+  }
+}
+
+/// One thread's part of a product: C (m,n) = or += A (m,k) · B (k,n).
+inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::View a, detail::View b, float* c, std::int64_t ldc,
+                       bool accumulate) {
+  constexpr std::int64_t block_rows = 16 * tile_rows, block_columns = 32 * tile_columns;
+  const std::int64_t depth_most = k < block_depth ? k : block_depth;
+  const std::int64_t columns_most = n < block_columns ? (n + lanes - 1) / lanes * lanes : block_columns;
+  const std::int64_t rows_most = m < block_rows ? m : block_rows;
+  const bool copy_rows = a.column != 1;
+  // Few rows do not pay for copying B: whole panels of it are then read in place.
+  const bool in_place = b.column == 1 && m <= 2 * tile_rows;
+  const Workspace<float> panels(depth_most * (columns_most + lanes));
+  const Workspace<float> copied(copy_rows ? rows_most * depth_most : 0);
+  const float* rows[block_rows + tile_rows];
+  float* results[block_rows];
+  const std::int64_t tap_index = 0;
+  for (std::int64_t k0 = 0; k0 < k; k0 += block_depth) {
+    const std::int64_t depth = k - k0 < block_depth ? k - k0 : block_depth;
+    const bool add = accumulate || k0 > 0;
+    for (std::int64_t j0 = 0; j0 < n; j0 += block_columns) {
+      const std::int64_t width = n - j0 < block_columns ? n - j0 : block_columns;
+      const std::int64_t count = (width + tile_columns - 1) / tile_columns;
+      for (std::int64_t j = 0; j < count; ++j) {
+        const std::int64_t rest = width - j * tile_columns;
+        if (in_place && rest >= tile_columns) continue;
+        pack_panel({b.at(k0, j0 + j * tile_columns), b.row, b.column}, depth, rest < tile_columns ? rest : tile_columns,
+                   panel_width(width, j), panels.data() + j * tile_columns * depth);
+      }
+      for (std::int64_t i0 = 0; i0 < m; i0 += block_rows) {
+        const std::int64_t height = m - i0 < block_rows ? m - i0 : block_rows;
+        if (copy_rows)
+          for (std::int64_t p = 0; p < depth; ++p)
+            for (std::int64_t i = 0; i < height; ++i) copied[i * depth + p] = *a.at(i0 + i, k0 + p);
+        for (std::int64_t i = 0; i < height + tile_rows; ++i) {
+          const std::int64_t row = i < height ? i : height - 1;
+          rows[i] = copy_rows ? copied.data() + row * depth : a.at(i0 + row, k0);
+        }
+        for (std::int64_t i = 0; i < height; ++i) results[i] = c + (i0 + i) * ldc + j0;
+        for (std::int64_t j = 0; j < count; ++j) {
+          const std::int64_t rest = width - j * tile_columns;
+          TileInput in{rows, 0, 1, &tap_index, 0, depth, panels.data() + j * tile_columns * depth, 0, panel_width(width, j)};
+          if (in_place && rest >= tile_columns) in.b = b.at(k0, j0 + j * tile_columns), in.b_step = b.row;
+          for (std::int64_t i = 0; i < height; i += tile_rows) {
+            in.rows = rows + i;
+            run_tile(in, results + i, j * tile_columns, static_cast<int>(height - i < tile_rows ? height - i : tile_rows),
+                     static_cast<int>(rest < tile_columns ? rest : tile_columns), add);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// How a product is cut into parts: by rows, columns and depth, from the extents alone.
+struct GemmGrid {
+  std::int64_t rows = 1, columns = 1, depth = 1;
+
+  GemmGrid(std::int64_t m, std::int64_t n, std::int64_t k) {
+    constexpr double worth_a_part = 1 << 20;  // multiply-adds; some 10 microseconds
+    const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+    std::int64_t parts = work < 32 * worth_a_part ? static_cast<std::int64_t>(work / worth_a_part) : 32;
+    while (parts >= 2) {
+      // The longest side is halved: every part of the rows copies its own panels of B, so those are kept tall.
+      if (m / rows >= 2 * n / columns && m / rows >= 256) rows *= 2;
+      else if (n / columns >= 4 * tile_columns) columns *= 2;
+      else if (m / rows >= 16 * tile_rows) rows *= 2;
+      else if (k / depth >= 4 * block_depth && depth < 16) depth *= 2;
+      else break;
+      parts /= 2;
+    }
+  }
+  std::int64_t count() const { return rows * columns * depth; }
+};
+
+inline void gemm(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+                 std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, bool accumulate) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(n);
+    for (std::int64_t i = 0; i < (accumulate ? 0 : m); ++i) std::memset(c + i * ldc, 0, bytes);
+    return;
+  }
+  const detail::View left{a, trans_a ? 1 : lda, trans_a ? lda : 1}, right{b, trans_b ? 1 : ldb, trans_b ? ldb : 1};
+  const GemmGrid grid(m, n, k);
+  // Parts of the depth sum into matrices of their own, which are added up in order afterwards.
+  const Workspace<float> partial(grid.depth > 1 ? grid.depth * m * n : 0);
+  parallel_chunks(grid.count(), [&](std::int64_t part) {
+    const std::int64_t z = part % grid.depth, x = part / grid.depth % grid.columns, y = part / grid.depth / grid.columns;
+    const std::int64_t i0 = m * y / grid.rows, i1 = m * (y + 1) / grid.rows;
+    const std::int64_t k0 = k * z / grid.depth, k1 = k * (z + 1) / grid.depth;
+    const std::int64_t panels = (n + tile_columns - 1) / tile_columns;
+    const std::int64_t j0 = panels * x / grid.columns * tile_columns;
+    const std::int64_t j1 = x + 1 == grid.columns ? n : panels * (x + 1) / grid.columns * tile_columns;
+    const detail::View a_part{left.at(i0, k0), left.row, left.column}, b_part{right.at(k0, j0), right.row, right.column};
+    if (grid.depth > 1) gemm_block(i1 - i0, j1 - j0, k1 - k0, a_part, b_part, partial.data() + (z * m + i0) * n + j0, n, false);
+    else gemm_block(i1 - i0, j1 - j0, k, a_part, b_part, c + i0 * ldc + j0, ldc, accumulate);
+  });
+  if (grid.depth > 1)
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j) {
+        float sum = accumulate ? c[i * ldc + j] : 0.0f;
+        for (std::int64_t z = 0; z < grid.depth; ++z) sum += partial[(z * m + i) * n + j];
+        c[i * ldc + j] = sum;
+      }
+}
+
+}  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE
+
+#endif

@@ -1,0 +1,159 @@
+// The innermost loops of all products and convolutions, in GCC's and Clang's common vector language. This text has no
+// include guard on purpose: it is read once per instruction set, with
+//
+//   SSLCAKE_SIMD_NAMESPACE   the namespace of that instruction set
+//   SSLCAKE_SIMD_TARGET      its target attribute, written on every function that touches vectors
+//   SSLCAKE_SIMD_LANES       floats per vector
+//   SSLCAKE_SIMD_ROWS        rows of a tile
+//
+// Rules that keep one program safe on every CPU: whatever touches vectors carries the attribute and lives in that
+// namespace, no lambda stands inside such a function (it would lose the attribute), and no vector crosses a call.
+#if defined(SSLCAKE_SIMD_NAMESPACE)
+
+namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
+
+inline constexpr int lanes = SSLCAKE_SIMD_LANES;
+inline constexpr int tile_rows = SSLCAKE_SIMD_ROWS;
+inline constexpr int tile_columns = 2 * lanes;
+
+typedef float Vector __attribute__((vector_size(4 * lanes)));
+typedef float UnalignedVector __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+
+/// A tile of results: `rows` x `columns` numbers that stay in registers while the sum over k runs.
+///
+/// Its left factor is given by pointers, one per row, each to numbers that are contiguous along k. A convolution has
+/// one set of pointers per tap of its kernel ("indirect" convolution: Dukhan, "The indirect convolution algorithm",
+/// 2019, arXiv 1907.02129), so that no patch is ever copied; a plain product has one set in all.
+struct TileInput {
+  const float* const* rows;    // [taps][row_stride]; a null pointer in front of a tap: the whole tap is padding
+  std::int64_t row_stride;
+  std::int64_t taps;
+  const std::int64_t* tap_index;  // which block of the right factor belongs to a tap
+  std::int64_t offset;         // where on each row to start
+  std::int64_t depth;          // steps along k per tap
+  const float* b;              // right factor: tile_columns (or lanes) contiguous numbers per step
+  std::int64_t b_tap, b_step;  // distance between its taps and between its steps
+};
+
+/// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[tap][r][step] · b[tap][step].
+/// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
+template <int R, int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const* out, bool accumulate) {
+  Vector sum[R][V];
+  SSLCAKE_UNROLL
+  for (int r = 0; r < R; ++r) {
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v)
+      sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
+  }
+  const float* const* rows = in.rows;
+  const std::int64_t depth = in.depth, b_step = in.b_step;
+  for (std::int64_t t = 0; t < in.taps; ++t, rows += in.row_stride) {
+    if (rows[0] == nullptr) continue;
+    const float* a[R];
+    SSLCAKE_UNROLL
+    for (int r = 0; r < R; ++r) a[r] = rows[r] + in.offset;
+    const float* b = in.b + in.tap_index[t] * in.b_tap;
+    for (std::int64_t k = 0; k < depth; ++k, b += b_step) {
+      Vector right[V];
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) right[v] = *reinterpret_cast<const UnalignedVector*>(b + v * lanes);
+      SSLCAKE_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const float left = a[r][k];
+        SSLCAKE_UNROLL
+        for (int v = 0; v < V; ++v) sum[r][v] += left * right[v];
+      }
+    }
+  }
+  SSLCAKE_UNROLL
+  for (int r = 0; r < R; ++r) {
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v) *reinterpret_cast<UnalignedVector*>(out[r] + v * lanes) = sum[r][v];
+  }
+}
+
+/// The same tile for sums over pixels (weight gradients): step i multiplies R contiguous numbers at a + index[2i]·R'
+/// by V vectors at b + index[2i+1]·V', with R' and V' the widths of the packed panels.
+template <int R, int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const std::int32_t* index, std::int64_t count, const float* a,
+                                                     const float* b, float* const* out, bool accumulate) {
+  Vector sum[R][V];
+  SSLCAKE_UNROLL
+  for (int r = 0; r < R; ++r) {
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v)
+      sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float* left = a + std::int64_t{index[2 * i]} * tile_rows;
+    const float* right = b + std::int64_t{index[2 * i + 1]} * (V * lanes);
+    Vector x[V];
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const UnalignedVector*>(right + v * lanes);
+    SSLCAKE_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const float y = left[r];
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) sum[r][v] += y * x[v];
+    }
+  }
+  SSLCAKE_UNROLL
+  for (int r = 0; r < R; ++r) {
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v) *reinterpret_cast<UnalignedVector*>(out[r] + v * lanes) = sum[r][v];
+  }
+}
+
+/// A tile whose edges may stick out: `rows` of R and `columns` of V·lanes are wanted, the rest goes to scratch memory.
+class EdgeTile {
+ public:
+  EdgeTile(float* const* rows, std::int64_t column, int count, int width, int padded_width, bool accumulate)
+      : count_(count), width_(width), whole_(width == padded_width) {
+    for (int r = 0; r < tile_rows; ++r) {
+      float* spare = scratch_ + r * tile_columns;
+      target_[r] = r < count ? rows[r] + column : spare;
+      pointer_[r] = whole_ ? target_[r] : spare;
+    }
+    if (!accumulate || (whole_ && count == tile_rows)) return;
+    std::memset(scratch_, 0, sizeof scratch_);  // spare rows are added to as well: not to whatever lay there
+    for (int r = 0; r < (whole_ ? 0 : count); ++r)
+      for (int j = 0; j < width; ++j) pointer_[r][j] = target_[r][j];
+  }
+  float* const* rows() const { return pointer_; }
+  void finish() {
+    for (int r = 0; r < (whole_ ? 0 : count_); ++r)
+      for (int j = 0; j < width_; ++j) target_[r][j] = pointer_[r][j];
+  }
+
+ private:
+  alignas(64) float scratch_[tile_rows * tile_columns];
+  float* target_[tile_rows];
+  float* pointer_[tile_rows];
+  int count_, width_;
+  bool whole_;
+};
+
+/// The smallest tile there is for `count` rows (at least 1, at most tile_rows) and `width` columns. The pointers of
+/// the left factor must be valid for all tile_rows rows.
+inline void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
+  const bool narrow = width <= lanes;
+  EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
+  float* const* out = edge.rows();
+  if (narrow) {
+    if (count > 4) tile<tile_rows, 1>(in, out, accumulate);
+    else if (count > 2) tile<4, 1>(in, out, accumulate);
+    else if (count > 1) tile<2, 1>(in, out, accumulate);
+    else tile<1, 1>(in, out, accumulate);
+  } else {
+    if (count > 4) tile<tile_rows, 2>(in, out, accumulate);
+    else if (count > 2) tile<4, 2>(in, out, accumulate);
+    else if (count > 1) tile<2, 2>(in, out, accumulate);
+    else tile<1, 2>(in, out, accumulate);
+  }
+  edge.finish();
+}
+
+}  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE
+
+#endif

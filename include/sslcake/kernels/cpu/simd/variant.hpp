@@ -1,0 +1,27 @@
+// The whole tuned text for one instruction set, closed by its table of functions. The including file defines the
+// macros that tile.hpp names; this one takes them back, so that it can be read again for the next.
+#if defined(SSLCAKE_SIMD_NAMESPACE)
+
+#include "tile.hpp"
+//
+#include "gemm.hpp"
+//
+#include "correlate.hpp"
+//
+#include "weight_grad.hpp"
+
+namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
+
+SSLCAKE_INLINE const Variant& variant() {
+  static constexpr Variant table{gemm, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+  return table;
+}
+
+}  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE
+
+#undef SSLCAKE_SIMD_NAMESPACE
+#undef SSLCAKE_SIMD_TARGET
+#undef SSLCAKE_SIMD_LANES
+#undef SSLCAKE_SIMD_ROWS
+
+#endif

@@ -1,0 +1,35 @@
+// One set of kernels per instruction set, as a table of functions: the public functions call through the table that
+// isa() names, tests walk over all of them.
+#pragma once
+
+#include <cstdint>
+
+#include "../../core/config.hpp"
+#include "../conv_shape.hpp"
+#include "isa.hpp"
+
+namespace sslcake::inline v0::kernels {
+
+/// The float32 kernels of one variant; their meaning is that of the public functions of the same names.
+struct Variant {
+  void (*gemm)(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+               const float* b, std::int64_t ldb, float* c, std::int64_t ldc, bool accumulate);
+  void (*conv2d_forward)(const ConvShape& shape, const float* x, const float* w, float* y);
+  void (*conv2d_input_grad)(const ConvShape& shape, const float* dy, const float* w, float* dx);
+  void (*conv2d_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw);
+};
+
+namespace portable { const Variant& variant(); }
+#if SSLCAKE_X86
+namespace avx2 { const Variant& variant(); }
+namespace avx512 { const Variant& variant(); }
+#endif
+
+/// The kernels of the variant in use.
+const Variant& variant();
+
+}  // namespace sslcake::inline v0::kernels
+
+#ifndef SSLCAKE_COMPILED
+#include "variant_inl.hpp"
+#endif

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "reference.hpp"
+#include "variant.hpp"
+
+namespace sslcake::inline v0::kernels {
+
+SSLCAKE_INLINE const Variant& variant() {
+  static constexpr Variant reference_table{reference::gemm, reference::conv2d_forward, reference::conv2d_input_grad,
+                                           reference::conv2d_weight_grad};
+  switch (isa()) {
+    case Isa::reference: return reference_table;
+#if SSLCAKE_X86
+    case Isa::avx2: return avx2::variant();
+    case Isa::avx512: return avx512::variant();
+#endif
+    default: return portable::variant();
+  }
+}
+
+}  // namespace sslcake::inline v0::kernels
+
+#ifndef SSLCAKE_COMPILED
+#include "avx2_inl.hpp"
+#include "avx512_inl.hpp"
+#include "portable_inl.hpp"
+#endif

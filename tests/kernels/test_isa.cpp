@@ -1,0 +1,37 @@
+#include <doctest/doctest.h>
+
+#include <sslcake/core/error.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
+#include <sslcake/kernels/cpu/variant.hpp>
+#include <sslcake/kernels/gemm.hpp>
+
+#include <string>
+
+using namespace sslcake::kernels;
+
+TEST_CASE("isa: reference and portable run everywhere; the choice is one that this CPU supports") {
+  CHECK(supports(Isa::reference));
+  CHECK(supports(Isa::portable));
+  CHECK(supports(isa()));
+  CHECK(std::string(name_of(Isa::avx512)) == "avx512");
+}
+
+TEST_CASE("isa: a variant can be chosen, and the public functions follow; one that the CPU lacks is refused") {
+  const Isa before = isa();
+  for (const Isa one : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512}) {
+    CAPTURE(name_of(one));
+    if (!supports(one)) {
+      CHECK_THROWS_WITH_AS(set_isa(one), doctest::Contains("possible here: reference, portable"), sslcake::Error);
+      CHECK(isa() == before);
+      continue;
+    }
+    set_isa(one);
+    CHECK(isa() == one);
+    const float a[2] = {2, 3};
+    float c = 0;
+    gemm(false, false, 1, 1, 2, a, 2, a, 1, &c, 1);
+    CHECK(c == 13.0f);
+    set_isa(before);
+  }
+  CHECK(&variant() == &variant());
+}
