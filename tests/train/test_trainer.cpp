@@ -5,7 +5,7 @@
 #include <fstream>
 #include <limits>
 
-#include <sslcake/optim/optimizer.hpp>
+#include <sslcake/optim/make.hpp>
 #include <sslcake/pretext/simclr.hpp>
 #include <sslcake/train/checkpoint.hpp>
 #include <sslcake/train/trainer.hpp>

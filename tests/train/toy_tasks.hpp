@@ -8,7 +8,7 @@
 #include <sslcake/ops/pool.hpp>
 #include <sslcake/ops/reduce.hpp>
 #include <sslcake/ops/shape_ops.hpp>
-#include <sslcake/optim/optimizer.hpp>
+#include <sslcake/optim/make.hpp>
 #include <sslcake/pretext/task.hpp>
 
 namespace toy {

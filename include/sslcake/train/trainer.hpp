@@ -35,7 +35,7 @@ struct FitOptions {
   double clip = 0;                    // largest gradient norm; 0: gradients are left as they are
   double average = 0;                 // decay of an exponential moving average of the weights; 0: none. Monitors and the end use it
   int accumulate = 1;                 // pieces that a batch is cut into; refused where the loss couples the batch
-  int workers = 0;                    // loader threads; 0: as many as compute
+  int workers = -1;                   // loader threads; -1: as many as compute; 0: the batch is made between two steps
   std::string out;                    // folder for metrics.jsonl and checkpoint/; empty: nothing is written
   bool resume = false;                // continue from the newest checkpoint in `out`
   int checkpoint_epochs = 1;          // a checkpoint after every so many epochs; 0: none but the last

@@ -206,7 +206,7 @@ class Run {
     epoch_loss_ = p.loss;
     log_.write("epoch", p);
     tell(p);
-    for (const auto& w : found.warnings) tell({.kind = Progress::Kind::warning, .text = w});
+    for (const auto& w : found.warnings) say(Progress::Kind::warning, w);
     // The checkpoint after an epoch stands at the beginning of the next.
     if (done == options_.epochs || (options_.checkpoint_epochs > 0 && done % options_.checkpoint_epochs == 0)) {
       const auto sums = std::exchange(sums_, {});
@@ -332,7 +332,13 @@ class Run {
     return p;
   }
   void tell(const Progress& p) const { if (options_.progress) options_.progress(p); }
-  void note(const std::string& text) const { tell({.kind = Progress::Kind::note, .text = text}); }
+  void say(Progress::Kind kind, const std::string& text) const {
+    Progress p;
+    p.kind = kind;
+    p.text = text;
+    tell(p);
+  }
+  void note(const std::string& text) const { say(Progress::Kind::note, text); }
   void tell_step(double waited) {
     Progress p = progress(Progress::Kind::step, waited);
     p.metrics = last_.metrics;
