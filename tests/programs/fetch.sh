@@ -10,7 +10,7 @@ fail() { echo "FAILED: $*"; cat out 2>/dev/null; exit 1; }
 expect() { grep -q -e "$1" out || fail "expected '$1'"; }
 
 # The script with sources of our own: small archives, and addresses that lead nowhere.
-mkdir -p tool 'from here/mnist' archive/cifar-10-batches-bin
+mkdir -p tool 'from here/mnist' 'from here/kmnist' archive/cifar-10-batches-bin
 cp "$source_dir/data/fetch.sh" tool/
 echo test >archive/cifar-10-batches-bin/test_batch.bin
 echo one >archive/cifar-10-batches-bin/data_batch_1.bin
@@ -55,10 +55,11 @@ expect "data 'cifar10:in to/cifar10'"
 fetch --into 'in to' mnist cifar10 || fail 'a second time, without a network'
 expect 'cifar10: there already'
 
+printf other | gzip -c >'from here/kmnist/train-images-idx3-ubyte.gz'
 fetch --into 'in to' --from 'from here' kmnist && fail 'a wrong sum'
 expect 'damaged or another file'
 [ ! -e 'in to/kmnist/train-images-idx3-ubyte' ] || fail 'unpacked in spite of its sum'
-rm 'from here/mnist/train-images-idx3-ubyte.gz'
+rm 'from here/kmnist/train-images-idx3-ubyte.gz'
 fetch --into 'in to' --from 'from here' kmnist && fail 'a missing file'
 expect "there is no 'train-images-idx3-ubyte.gz'"
 
