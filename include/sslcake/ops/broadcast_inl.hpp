@@ -4,7 +4,7 @@
 
 #include "broadcast.hpp"
 #include "elementwise.hpp"
-#include "elementwise_inl.hpp"
+#include "loops.hpp"
 #include "reduce.hpp"
 
 namespace sslcake::inline v0::ops::detail {

@@ -2,20 +2,10 @@
 
 #include <algorithm>
 
-#include "../core/threads.hpp"
 #include "elementwise.hpp"
+#include "loops.hpp"
 
 namespace sslcake::inline v0::ops::detail {
-
-inline constexpr std::int64_t elementwise_grain = 1 << 14;  // elements per chunk: some tens of microseconds
-inline constexpr std::int64_t widened_block = 1024;          // bfloat16 elements widened at a time: fits the first cache
-
-inline void widen(const bfloat16* from, float* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
-}
-inline void narrow(const float* from, bfloat16* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = bfloat16(from[i]);
-}
 
 SSLCAKE_INLINE void check_floating(const char* op, const Tensor& x) {
   if (!x.defined()) fail(op, "expected a tensor, got an undefined one");

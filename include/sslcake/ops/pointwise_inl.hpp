@@ -6,27 +6,10 @@
 #include <numbers>
 
 #include "elementwise.hpp"
+#include "loops.hpp"
 #include "pointwise.hpp"
 
 namespace sslcake::inline v0::ops {
-namespace detail {
-
-template <class T>
-T logistic(T x) {
-  // e^-|x| cannot overflow; both forms are exact there.
-  const T e = std::exp(-std::abs(x));
-  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-template <class T>
-T log1p_exp(T x) {
-  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::abs(x)));
-}
-template <class T>
-T normal_cdf(T x) {
-  return T(0.5) * (1 + std::erf(x * (std::numbers::sqrt2_v<T> / 2)));
-}
-
-}  // namespace detail
 
 // max(0,x); written so that NaN stays NaN.
 SSLCAKE_INLINE Tensor relu(const Tensor& x) {

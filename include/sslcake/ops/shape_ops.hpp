@@ -10,8 +10,8 @@
 namespace sslcake::inline v0::ops {
 
 /// The same numbers under another shape, shared with x, not copied. One extent may be -1 and follows from the others.
-Tensor reshape(const Tensor& x, const std::vector<std::int64_t>& shape);
-inline Tensor reshape(const Tensor& x, const Shape& shape) { return reshape(x, std::vector<std::int64_t>(shape.begin(), shape.end())); }
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> shape);
+Tensor reshape(const Tensor& x, const Shape& shape);
 /// Dimensions from `first` on as one: (N,H,W,C) with first = 1 gives (N,H·W·C).
 Tensor flatten(const Tensor& x, int first = 1);
 /// Dimension i of the result is dimension axes[i] of x. Copies.

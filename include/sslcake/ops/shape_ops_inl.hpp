@@ -111,14 +111,20 @@ void for_each_picked(const Shape& index_shape, const std::int64_t* index, Axis x
 
 }  // namespace detail
 
-SSLCAKE_INLINE Tensor reshape(const Tensor& x, const std::vector<std::int64_t>& wanted) {
+SSLCAKE_INLINE Tensor reshape(const Tensor& x, const Shape& shape) {
+  detail::check_defined("reshape", x);
+  if (shape.numel() != x.numel()) fail("reshape", "expected a shape of ", x.numel(), " elements as in ", x.shape(), ", got ", shape);
+  return autograd::record("reshape", {x}, x.alias(shape), [before = x.shape()](autograd::Backward& b) { b.give(0, b.grad().alias(before)); });
+}
+
+SSLCAKE_INLINE Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> wanted) {
   detail::check_defined("reshape", x);
   Shape shape;
   int open = -1;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i] == -1 && open < 0) open = static_cast<int>(i);
-    else if (wanted[i] < 0) fail("reshape", "expected extents >= 0 and at most one -1, got ", wanted[i], " at position ", i);
-    shape.push_back(wanted[i] == -1 ? 1 : wanted[i]);
+  for (const std::int64_t extent : wanted) {
+    if (extent == -1 && open < 0) open = shape.rank();
+    else if (extent < 0) fail("reshape", "expected extents >= 0 and at most one -1, got ", extent, " at position ", shape.rank());
+    shape.push_back(extent == -1 ? 1 : extent);
   }
   if (open >= 0) {
     const std::int64_t others = shape.numel();
@@ -126,8 +132,7 @@ SSLCAKE_INLINE Tensor reshape(const Tensor& x, const std::vector<std::int64_t>& 
       fail("reshape", "the extent -1 at position ", open, " does not follow: ", x.numel(), " elements of ", x.shape(), " over ", others);
     shape[open] = x.numel() / others;
   }
-  if (shape.numel() != x.numel()) fail("reshape", "expected a shape of ", x.numel(), " elements as in ", x.shape(), ", got ", shape);
-  return autograd::record("reshape", {x}, x.alias(shape), [before = x.shape()](autograd::Backward& b) { b.give(0, b.grad().alias(before)); });
+  return reshape(x, shape);
 }
 
 SSLCAKE_INLINE Tensor flatten(const Tensor& x, int first) {

@@ -1,34 +1,12 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
-#include "../core/threads.hpp"
 #include "elementwise.hpp"
-#include "reduce.hpp"
+#include "loops.hpp"
 #include "softmax.hpp"
 
 namespace sslcake::inline v0::ops {
-namespace detail {
-
-/// Calls body(start) for every line of elements start, start + inner, start + 2·inner, ... along the axis.
-template <class Body>
-void for_each_line(const Axis& axis, Body&& body) {
-  parallel_for(axis.outer * axis.inner, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, axis.extent)),
-               [&](std::int64_t begin, std::int64_t end) {
-    for (auto l = begin; l < end; ++l) body(l / axis.inner * axis.extent * axis.inner + l % axis.inner);
-  });
-}
-
-/// The largest of n elements that lie `step` apart.
-template <class T>
-T largest_of(const T* x, std::int64_t n, std::int64_t step) {
-  T best = x[0];
-  for (std::int64_t i = 1; i < n; ++i) best = std::max(best, x[i * step]);
-  return best;
-}
-
-}  // namespace detail
 
 // dx = y (dy − Σ_j dy_j y_j).
 SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
@@ -41,7 +19,7 @@ SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
     T* to = y.mutable_data<T>();
     const auto n = line.extent, step = line.inner;
     if (n > 0)
-      detail::for_each_line(line, [=](std::int64_t start) {
+      detail::for_each_line(line, [=](std::int64_t start, std::int64_t) {
         const T top = detail::largest_of(from + start, n, step);
         T sum = 0;
         for (std::int64_t i = 0; i < n; ++i) sum += to[start + i * step] = std::exp(from[start + i * step] - top);
@@ -55,7 +33,7 @@ SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
       const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
       T* to = dx.mutable_data<T>();
       const auto n = line.extent, step = line.inner;
-      detail::for_each_line(line, [=](std::int64_t start) {
+      detail::for_each_line(line, [=](std::int64_t start, std::int64_t) {
         T dot = 0;
         for (std::int64_t i = 0; i < n; ++i) dot += dy[start + i * step] * y[start + i * step];
         for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = y[start + i * step] * (dy[start + i * step] - dot);
@@ -76,7 +54,7 @@ SSLCAKE_INLINE Tensor log_softmax(const Tensor& x, int axis) {
     T* to = y.mutable_data<T>();
     const auto n = line.extent, step = line.inner;
     if (n > 0)
-      detail::for_each_line(line, [=](std::int64_t start) {
+      detail::for_each_line(line, [=](std::int64_t start, std::int64_t) {
         const T top = detail::largest_of(from + start, n, step);
         T sum = 0;
         for (std::int64_t i = 0; i < n; ++i) sum += std::exp(from[start + i * step] - top);
@@ -91,7 +69,7 @@ SSLCAKE_INLINE Tensor log_softmax(const Tensor& x, int axis) {
       const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
       T* to = dx.mutable_data<T>();
       const auto n = line.extent, step = line.inner;
-      detail::for_each_line(line, [=](std::int64_t start) {
+      detail::for_each_line(line, [=](std::int64_t start, std::int64_t) {
         T sum = 0;
         for (std::int64_t i = 0; i < n; ++i) sum += dy[start + i * step];
         for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = dy[start + i * step] - std::exp(y[start + i * step]) * sum;

@@ -1,0 +1,57 @@
+// Small helpers that several ops share (internal; included by the *_inl.hpp files only).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "../core/threads.hpp"
+#include "reduce.hpp"
+
+namespace sslcake::inline v0::ops::detail {
+
+inline constexpr std::int64_t elementwise_grain = 1 << 14;  // elements per chunk: some tens of microseconds
+inline constexpr std::int64_t widened_block = 1024;          // bfloat16 elements widened at a time: fits the first cache
+
+inline void widen(const bfloat16* from, float* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+}
+inline void narrow(const float* from, bfloat16* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = bfloat16(from[i]);
+}
+
+/// 1 / (1 + e⁻ˣ) by e^−|x|, which cannot overflow.
+template <class T>
+T logistic(T x) {
+  const T e = std::exp(-std::abs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+/// log(1 + eˣ).
+template <class T>
+T log1p_exp(T x) {
+  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::abs(x)));
+}
+/// Φ(x), the normal distribution function; by erfc, which loses no digits in the lower tail.
+template <class T>
+T normal_cdf(T x) {
+  return T(0.5) * std::erfc(-x * (std::numbers::sqrt2_v<T> / 2));
+}
+
+/// Calls body(start, number) for every line of elements start, start + inner, start + 2·inner, ... along the axis.
+template <class Body>
+void for_each_line(const Axis& axis, Body&& body) {
+  parallel_for(axis.outer * axis.inner, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, axis.extent)),
+               [&](std::int64_t begin, std::int64_t end) {
+    for (auto l = begin; l < end; ++l) body(l / axis.inner * axis.extent * axis.inner + l % axis.inner, l);
+  });
+}
+
+/// The largest of n elements that lie `step` apart.
+template <class T>
+T largest_of(const T* x, std::int64_t n, std::int64_t step) {
+  T best = x[0];
+  for (std::int64_t i = 1; i < n; ++i) best = std::max(best, x[i * step]);
+  return best;
+}
+
+}  // namespace sslcake::inline v0::ops::detail
