@@ -1,0 +1,22 @@
+#pragma once
+
+#include "cake.hpp"
+
+namespace sslcake::inline v0::nn {
+
+SSLCAKE_INLINE ResNet cake(const CakeOptions& options) {
+  if (options.width < 1 || options.width > 4096) fail("cake", "expected a width from 1 to 4096, got ", options.width);
+  ResNetConfig config;
+  config.name = options.width == CakeOptions{}.width ? std::string("cake") : concat("cake-w", options.width);
+  config.blocks = options.blocks;
+  config.widths = options.widths;
+  if (config.widths.empty())
+    for (std::size_t i = 0; i < config.blocks.size(); ++i) config.widths.push_back(options.width << i);
+  config.stem_kernel = 3;
+  config.stem_stride = options.stem_stride;
+  config.stem_width = options.stem_width > 0 || config.widths.empty() ? options.stem_width : config.widths[0];
+  config.stem_pool = options.stem == Stem::imagenet;
+  return ResNet(config);
+}
+
+}  // namespace sslcake::inline v0::nn
