@@ -42,6 +42,8 @@ struct GradcheckOptions {
 ///   - nothing is recorded under NoGrad.
 /// `fn` must be a pure function of its inputs.
 void gradcheck(const Function& fn, const Tensors& inputs, const GradcheckOptions& options = {});
+/// What gradcheck found, in words; empty if all is well.
+std::vector<std::string> gradient_problems(const Function& fn, const Tensors& inputs, const GradcheckOptions& options = {});
 
 /// float64 in [low, high), the same for the same key; values closer than 0.01 to one of `kinks` are moved away from it.
 Tensor random_input(const Shape& shape, std::uint64_t key = 0, double low = -1, double high = 1,
