@@ -111,7 +111,8 @@ std::size_t distance(const std::string& a, const std::string& b) {
   const auto nearest = std::min_element(options.begin(), options.end(), [&](const Extra& a, const Extra& b) {
     return distance(a.name, name) < distance(b.name, name);
   });
-  throw UsageError("unknown option " + name + (distance(nearest->name, name) <= 2 ? " (did you mean " + nearest->name + "?)" : ""));
+  const bool near = distance(nearest->name, name) <= 2;
+  throw UsageError("unknown option " + name + (near ? " (did you mean " + nearest->name + "?)" : ""));
 }
 
 /// Applies the options that an earlier run wrote into its config.json.
@@ -149,7 +150,8 @@ void check(const Options& o) {
     throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
   if (o.precision == "bfloat16")
     throw UsageError("--precision bfloat16: training in bfloat16 is not there yet; use --precision float32");
-  if (o.data.empty()) throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
+  if (o.data.empty())
+    throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
 }
 
 }  // namespace
@@ -158,7 +160,9 @@ bool Options::was_given(const std::string& name) const { return std::find(given.
 
 bool parse(int argc, char** argv, Options& o) {
   const std::vector<Extra> options = table(o);
-  const auto is_unused = [&](const std::string& name) { return std::find(o.unused.begin(), o.unused.end(), name) != o.unused.end(); };
+  const auto is_unused = [&](const std::string& name) {
+    return std::find(o.unused.begin(), o.unused.end(), name) != o.unused.end();
+  };
 
   CLI::App app(o.about, o.program);
   app.set_help_flag("-h,--help", "print this and leave");
@@ -176,7 +180,8 @@ bool parse(int argc, char** argv, Options& o) {
     }
     const bool many = std::holds_alternative<std::vector<std::string>*>(option.target);
     const bool textual = many || std::holds_alternative<std::string*>(option.target);
-    auto* handle = app.add_option(option.name, values[i], help)->expected(1, many ? -1 : 1)->type_name(textual ? "TEXT" : "NUMBER");
+    auto* handle = app.add_option(option.name, values[i], help);
+    handle->expected(1, many ? -1 : 1)->type_name(textual ? "TEXT" : "NUMBER");
     if (!many) handle->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     if (!is_unused(option.name)) handle->default_str(text_of(option.target));
     handles.push_back(handle);
@@ -199,7 +204,8 @@ bool parse(int argc, char** argv, Options& o) {
     if (handles[i]->count() == 0) continue;
     set(options[i], std::holds_alternative<bool*>(options[i].target) ? handles[i]->results() : values[i]);
     o.given.push_back(options[i].name);
-    if (is_unused(options[i].name)) o.notes.push_back(options[i].name + " has no meaning for " + o.program + " and changes nothing");
+    if (is_unused(options[i].name))
+      o.notes.push_back(options[i].name + " has no meaning for " + o.program + " and changes nothing");
   }
   check(o);
   return true;
@@ -212,7 +218,8 @@ void save_config(const Options& options, const std::string& facts) {
     if (option.name == "--resume" || option.name == "--out") continue;  // facts of one start, not of the run
     std::visit([&](auto* p) {
       using T = std::remove_pointer_t<decltype(p)>;
-      if constexpr (std::is_same_v<T, std::uint64_t>) stored.set(option.name.substr(2), std::to_string(*p));  // JSON's integers end at 2^63
+      // JSON's integers end at 2^63.
+      if constexpr (std::is_same_v<T, std::uint64_t>) stored.set(option.name.substr(2), std::to_string(*p));
       else stored.set(option.name.substr(2), *p);
     }, option.target);
   }

@@ -166,7 +166,8 @@ SSLCAKE_INLINE CollapseReport collapse(const Tensor& features, const CollapseOpt
   report.warning = one_point || one_line;
   if (one_point) report.text += ": COLLAPSE, the encoder answers every picture (nearly) alike";
   else if (one_line) report.text += ": COLLAPSE, the features use (nearly) one direction only";
-  if (report.warning) report.text += "; lower the learning rate, lengthen the warm-up, or check the views and the task's negatives";
+  if (report.warning)
+    report.text += "; lower the learning rate, lengthen the warm-up, or check the views and the task's negatives";
   return report;
 }
 

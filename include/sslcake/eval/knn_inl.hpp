@@ -122,8 +122,8 @@ SSLCAKE_INLINE Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_
       for (auto j = i * k; j < (i + 1) * k; ++j) {
         const auto label = labels[indices[j]];
         // The largest similarity is taken out of the exponent: the same winner, and no overflow at small temperatures.
-        const double weight =
-            temperature > 0 ? std::exp((static_cast<double>(similarities[j]) - static_cast<double>(similarities[i * k])) / static_cast<double>(temperature)) : 1;
+        const double behind = static_cast<double>(similarities[j]) - static_cast<double>(similarities[i * k]);
+        const double weight = temperature > 0 ? std::exp(behind / static_cast<double>(temperature)) : 1;
         const auto known = std::find_if(votes.begin(), votes.end(), [&](const Votes& v) { return v.label == label; });
         if (known == votes.end()) votes.push_back({label, weight});
         else known->sum += weight;

@@ -65,13 +65,14 @@ SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test)
   return {apply(train), apply(test)};
 }
 
-SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
-                                        const ProbeOptions& options) {
+SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train_labels, const Tensor& test,
+                                        const Tensor& test_labels, const ProbeOptions& options) {
   const auto [x, x_test] = standardise(train, test);
   const std::int64_t n = x.dim(0), d = x.dim(1), batch = std::min(options.batch, n);
   detail::check_labels("linear_probe", "train labels", train_labels, n);
   detail::check_labels("linear_probe", "test labels", test_labels, x_test.dim(0));
-  if (options.epochs < 1 || batch < 1) fail("linear_probe", "expected epochs and batch >= 1, got ", options.epochs, " and ", options.batch);
+  if (options.epochs < 1 || batch < 1)
+    fail("linear_probe", "expected epochs and batch >= 1, got ", options.epochs, " and ", options.batch);
   const auto labels = train_labels.to_vector<std::int64_t>(), wanted = test_labels.to_vector<std::int64_t>();
   const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
   if (const auto most = *std::max_element(wanted.begin(), wanted.end()); most >= classes)

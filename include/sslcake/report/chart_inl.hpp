@@ -97,7 +97,8 @@ SSLCAKE_INLINE std::string line_chart(const std::vector<Series>& all, const Char
   y_high = y_ticks.back();
 
   // Room for the legend where there is more than one line, and for the tick labels on the left.
-  const double left = 52, right = o.width - 14, top = series.size() > 1 ? 46 : 30, bottom = o.height - (o.x_label.empty() ? 24 : 38);
+  const double left = 52, right = o.width - 14;
+  const double top = series.size() > 1 ? 46 : 30, bottom = o.height - (o.x_label.empty() ? 24 : 38);
   const auto at_x = [&](double x) { return left + (x - x_low) / (x_high - x_low) * (right - left); };
   const auto at_y = [&](double y) { return bottom - (y - y_low) / (y_high - y_low) * (bottom - top); };
   const auto line = [](const char* style, double x1, double y1, double x2, double y2) {
@@ -127,8 +128,8 @@ SSLCAKE_INLINE std::string line_chart(const std::vector<Series>& all, const Char
     svg += concat("<polyline class=\"line ", style, "\" points=\"", path, "\"/>\n");
     if (!s.dashed) {  // the last value, the one that is looked for
       const auto [x, y] = s.points.back();
-      svg += concat("<circle class=\"dot ", style, "\" cx=\"", number(at_x(x), 5), "\" cy=\"", number(at_y(y), 5), "\" r=\"3\"><title>",
-                    escape(s.name), " ", written(y), "</title></circle>\n");
+      svg += concat("<circle class=\"dot ", style, "\" cx=\"", number(at_x(x), 5), "\" cy=\"", number(at_y(y), 5),
+                    "\" r=\"3\"><title>", escape(s.name), " ", written(y), "</title></circle>\n");
       if (series.size() == 1 || (series.size() == 2 && (series[0].dashed || series[1].dashed)))
         svg += text(right, 16, "end", "value", written(y)) + "\n";
     }

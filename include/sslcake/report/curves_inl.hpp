@@ -46,7 +46,9 @@ SSLCAKE_INLINE Curves read_curves(std::string_view jsonl) {
     curves.seconds = std::max(curves.seconds, real("seconds"));
     for (const auto& [name, value] : object.members()) {
       if (!value.is_number() || name == "step" || name == "epoch" || name == "seconds") continue;
-      auto it = std::find_if(curves.all.begin(), curves.all.end(), [&, &wanted = name](const Curve& c) { return c.kind == kind && c.name == wanted; });
+      auto it = std::find_if(curves.all.begin(), curves.all.end(), [&, &wanted = name](const Curve& c) {
+        return c.kind == kind && c.name == wanted;
+      });
       if (it == curves.all.end()) it = curves.all.insert(it, {kind, name, {}});
       // Lines without steps (none are written so) fall back on the epoch.
       it->points.emplace_back(real("step") > 0 ? real("step") : real("epoch"), value.as_double());
@@ -59,7 +61,8 @@ SSLCAKE_INLINE Curves read_curves(std::string_view jsonl) {
   return curves;
 }
 
-SSLCAKE_INLINE std::vector<std::pair<double, double>> thin_out(const std::vector<std::pair<double, double>>& points, std::size_t most) {
+SSLCAKE_INLINE std::vector<std::pair<double, double>> thin_out(const std::vector<std::pair<double, double>>& points,
+                                                               std::size_t most) {
   if (points.size() <= most || most == 0) return points;
   std::vector<std::pair<double, double>> out(most);
   for (std::size_t i = 0; i < most; ++i) {

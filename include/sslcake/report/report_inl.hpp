@@ -68,9 +68,10 @@ inline std::string results(const io::Json& evaluation) {
       if (++stage; v.is_number()) rows += accuracy_row(concat("linear probe after stage ", stage), v.as_double(), false);
   }
   std::vector<std::pair<std::string, std::string>> others;
-  for (const auto& [key, value] : evaluation.members())
-    if (key != "stages" && std::none_of(std::begin(known), std::end(known), [&, k = &key](const Known& x) { return *k == x.key; }))
-      flatten(value, key, others);
+  for (const auto& [key, value] : evaluation.members()) {
+    const auto is_this = [&, k = &key](const Known& x) { return *k == x.key; };
+    if (key != "stages" && std::none_of(std::begin(known), std::end(known), is_this)) flatten(value, key, others);
+  }
   for (const auto& [name, value] : others)
     facts += concat(facts.empty() ? "" : " · ", escape(name), " ", escape(value));
   return concat("<h2>Results</h2>\n<div class=\"card\"><table>\n", rows, "</table>",
@@ -88,7 +89,8 @@ inline std::string charts(const Curves& curves) {
 
   if (const auto* loss = curves.find("loss")) {
     std::vector<Series> lines{series(*loss)};
-    if (const auto* chance = curves.find("chance"); chance && std::any_of(chance->points.begin(), chance->points.end(), [](auto& p) { return p.second != 0; }))
+    const auto not_zero = [](const auto& p) { return p.second != 0; };
+    if (const auto* chance = curves.find("chance"); chance && std::any_of(chance->points.begin(), chance->points.end(), not_zero))
       lines.push_back({"chance", thin_out(chance->points), true});
     add(lines, {.title = "Loss"});
   }
@@ -100,8 +102,10 @@ inline std::string charts(const Curves& curves) {
   struct Known {
     const char *key, *title;
   };
-  static constexpr Known known[] = {{"deviation", "Deviation per dimension (unit features)"}, {"effective_rank", "Effective rank of the features"},
-                                    {"lr", "Learning rate"}, {"images_per_second", "Pictures per second"}};
+  static constexpr Known known[] = {{"deviation", "Deviation per dimension (unit features)"},
+                                    {"effective_rank", "Effective rank of the features"},
+                                    {"lr", "Learning rate"},
+                                    {"images_per_second", "Pictures per second"}};
   // The task's own metrics come before the meters and the machine's figures.
   std::vector<std::string> done{"loss", "chance", "waited"};
   for (const auto& c : curves.all) {
@@ -144,8 +148,10 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
   // A single torn line at the end is what a killed run leaves; more are worth a word.
   if (curves.unreadable > 1) notes.push_back(concat(curves.unreadable, " lines of metrics.jsonl could not be read"));
 
-  const auto text_of = [&](const char* key) -> std::string {
+  const auto text_of = [&](const char* key) -> std::string {  // programs keep their options in an object of that name
     const auto* v = config.is_object() ? config.find(key) : nullptr;
+    if (const auto* options = config.is_object() ? config.find("options") : nullptr; !v && options && options->is_object())
+      v = options->find(key);
     return !v || v->is_null() ? "" : v->is_string() ? v->as_string() : v->dump();
   };
   std::string lead;
@@ -163,9 +169,10 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
     if (const auto* c = curves.find("epoch", "knn200"))
       tiles += detail::tile(number(100 * c->points.back().second, 3) + " %", "kNN accuracy (k = 200), online");
   accuracy_tile("linear", "linear probe");
-  if (const auto* c = curves.find("epoch", "loss")) tiles += detail::tile(number(c->points.back().second, 4), "loss, last epoch");
-  else if (const auto* s = curves.find("step", "loss")) tiles += detail::tile(number(s->points.back().second, 4), "loss, last step");
-  if (const auto* c = curves.find("epoch", "loss"); c && curves.x_is_epoch) tiles += detail::tile(number(c->points.back().first, 4), "epochs");
+  const auto *epoch_loss = curves.find("epoch", "loss"), *step_loss = curves.find("step", "loss");
+  if (epoch_loss) tiles += detail::tile(number(epoch_loss->points.back().second, 4), "loss, last epoch");
+  else if (step_loss) tiles += detail::tile(number(step_loss->points.back().second, 4), "loss, last step");
+  if (epoch_loss && curves.x_is_epoch) tiles += detail::tile(number(epoch_loss->points.back().first, 4), "epochs");
   if (curves.seconds > 0) tiles += detail::tile(detail::duration(curves.seconds), "training time");
 
   std::string page = concat(
@@ -173,7 +180,8 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
       // The browser itself is told that nothing may be fetched.
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"/>\n"
-      "<title>", escape(files.name), "</title>\n<style>", detail::style, "</style>\n</head>\n<body>\n<main>\n<h1>", escape(files.name), "</h1>\n");
+      "<title>", escape(files.name), "</title>\n<style>", detail::style, "</style>\n</head>\n<body>\n<main>\n",
+      "<h1>", escape(files.name), "</h1>\n");
   if (!lead.empty()) page += "<p class=\"lead\">" + escape(lead) + "</p>\n";
   for (const auto& note : notes) page += "<p class=\"note\">" + escape(note) + "</p>\n";
   if (!tiles.empty()) page += "<div class=\"tiles\">\n" + tiles + "</div>\n";
@@ -193,7 +201,8 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
     std::vector<std::pair<std::string, std::string>> rows;
     detail::flatten(config, "", rows);
     page += "<h2>Configuration</h2>\n<div class=\"card\"><table class=\"config\">\n";
-    for (const auto& [name, value] : rows) page += concat("<tr><th scope=\"row\">", escape(name), "</th><td>", escape(value), "</td></tr>\n");
+    for (const auto& [name, value] : rows)
+      page += concat("<tr><th scope=\"row\">", escape(name), "</th><td>", escape(value), "</td></tr>\n");
     page += "</table></div>\n";
   }
   return page + "<footer>Written by sslcake " SSLCAKE_VERSION_STRING ".</footer>\n</main>\n</body>\n</html>\n";
@@ -202,7 +211,8 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
 SSLCAKE_INLINE void write_report(const std::string& folder) {
   namespace fs = std::filesystem;
   std::error_code error;
-  if (!fs::is_directory(folder, error)) fail("write_report", "expected the folder of a run, got ", folder, " (it does not exist or is no folder)");
+  if (!fs::is_directory(folder, error))
+    fail("write_report", "expected the folder of a run, got ", folder, " (it does not exist or is no folder)");
   RunFiles files;
   files.name = fs::path(folder).lexically_normal().filename().string();
   if (files.name.empty()) files.name = fs::path(folder).lexically_normal().parent_path().filename().string();  // "runs/first/"

@@ -9,7 +9,8 @@ inline constexpr const char* style = R"css(
 @media (prefers-color-scheme: dark) { :root { --page:#15171b; --card:#1e2127; --ink:#e7e9ee; --soft:#98a1af; --rule:#333842;
   --c0:#78aefc; --c1:#f2a65a; --c2:#6fcf97; --c3:#d28be0; --c4:#f07c8f; --c5:#a7b3c4; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1020px; margin: 0 auto; padding: 2.2rem 1.2rem 3rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2.2rem 0 .7rem; }
@@ -19,13 +20,15 @@ p.note { border-left: 3px solid var(--c1); padding: .1rem .8rem; margin: .8rem 0
 .tiles { grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); margin-top: 1.3rem; }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); align-items: start; }
-.tile, .card, figure { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: .9rem 1rem; margin: 0; }
+.tile, .card, figure { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; margin: 0;
+  padding: .9rem 1rem; }
 .tile b { display: block; font-size: 1.5rem; font-weight: 600; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tile span, figcaption { color: var(--soft); font-size: .87rem; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 figcaption { margin-top: .5rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-td, th { text-align: left; padding: .38rem .9rem .38rem 0; border-top: 1px solid var(--rule); vertical-align: middle; font-weight: normal; }
+td, th { text-align: left; padding: .38rem .9rem .38rem 0; border-top: 1px solid var(--rule); vertical-align: middle;
+  font-weight: normal; }
 tr:first-child td, tr:first-child th { border-top: 0; }
 th { color: var(--soft); width: 40%; }
 .config td { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .86rem; overflow-wrap: anywhere; }
