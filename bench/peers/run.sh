@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The same training step in sslcake and in PyTorch, side by side. PyTorch comes from pip, into build/peers/venv;
+# SSLCAKE_PEERS_PYTHON names a Python that has torch and torchvision already.
+#
+# usage: bench/peers/run.sh [--rounds N] [--batch N] [--size N] [--threads N] [--steps N] [--modes eager,channels-last,compile]
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+source "$top/scripts/packages.sh"
+build="$top/build/peers"
+
+need_toolchain
+python=${SSLCAKE_PEERS_PYTHON:-$build/venv/bin/python}
+if [ ! -x "$python" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
+install_missing
+mkdir -p "$build"
+if [ ! -x "$python" ] || ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
+  if [ -n "${SSLCAKE_PEERS_PYTHON:-}" ]; then
+    echo "$python has no torch and torchvision" >&2
+    exit 1
+  fi
+  python3 -m venv "$build/venv"
+  "$build/venv/bin/pip" install --quiet torch torchvision numpy
+fi
+
+{
+  cmake -S "$top" -B "$build/sslcake" -DCMAKE_BUILD_TYPE=Release -DSSLCAKE_BUILD_TESTS=OFF -DSSLCAKE_BUILD_EXAMPLES=OFF
+  cmake --build "$build/sslcake" --parallel "$(cores)" --target step
+} >"$build/log.txt" 2>&1 || { tail -n 30 "$build/log.txt" >&2; exit 1; }
+
+grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
+exec "$python" "$top/bench/peers/compare.py" "$build/sslcake/bench/step" --out "$build/results.json" "$@"
