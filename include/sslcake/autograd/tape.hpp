@@ -106,12 +106,23 @@ class Backward {
 
 using BackwardFn = std::function<void(Backward&)>;
 
+/// What is known of an input besides its place on the tape.
+struct InputFacts {
+  Shape shape;
+  DType dtype;
+};
+
 /// One recorded operation.
 struct Node {
+  Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  ~Node();  // frees the chain of nodes behind it without recursion, however deep it is
+
   const char* op = "";
   std::string module;                             // path of the module that ran it, "" outside of modules
   std::vector<std::shared_ptr<GradMeta>> inputs;  // null where no gradient is wanted
-  std::vector<Shape> input_shapes;
+  std::vector<InputFacts> facts;                  // one for each input
   BackwardFn backward;
   Tensor grad;  // accumulates while the backward pass runs
   bool done = false;

@@ -81,6 +81,19 @@ SSLCAKE_INLINE bool all_finite(const Tensor& t) {
 
 namespace autograd {
 
+// A graph that was never run backward is freed from its end. Left to the compiler, each node would free the one before
+// from within its own destructor, and a deep graph would overflow the stack; so a node's inputs are taken out first.
+SSLCAKE_INLINE Node::~Node() {
+  std::vector<std::shared_ptr<GradMeta>> pending = std::move(inputs);
+  while (!pending.empty()) {
+    const auto meta = std::move(pending.back());
+    pending.pop_back();
+    if (!meta || meta.use_count() > 1 || !meta->node || meta->node.use_count() > 1) continue;
+    for (auto& input : meta->node->inputs) pending.push_back(std::move(input));
+    meta->node->inputs.clear();
+  }
+}
+
 SSLCAKE_INLINE const Tensor& Saved::get() const {
   if (tensor_.version() != version_)
     fail("backward", "a tensor of shape ", tensor_.shape(), " that an op saved for its gradient was changed in place since; clone() it before the change");
@@ -92,9 +105,10 @@ SSLCAKE_INLINE bool Backward::needs(int i) const { return node_.inputs.at(static
 SSLCAKE_INLINE void Backward::give(int i, Tensor grad) {
   const auto& meta = node_.inputs.at(static_cast<std::size_t>(i));
   if (!meta || !grad.defined()) return;
-  const Shape& wanted = node_.input_shapes[static_cast<std::size_t>(i)];
-  if (!(grad.shape() == wanted))
-    fail("backward", "op ", detail::where(node_), " gave input ", i, " a gradient of shape ", grad.shape(), ", expected ", wanted);
+  const InputFacts& wanted = node_.facts[static_cast<std::size_t>(i)];
+  if (!(grad.shape() == wanted.shape) || grad.dtype() != wanted.dtype)
+    fail("backward", "op ", detail::where(node_), " gave input ", i, " a gradient of shape ", grad.shape(), " and type ", grad.dtype(),
+         ", expected ", wanted.shape, " and ", wanted.dtype);
   if (detail::tape_state().check_finite && !all_finite(grad))
     fail("backward", "the gradient of input ", i, " of ", detail::where(node_), " is not finite");
   grad.set_meta(nullptr);
@@ -124,7 +138,7 @@ SSLCAKE_INLINE Tensor record(const char* op, const std::vector<Tensor>& inputs, 
   node->module = state.module;
   for (const auto& t : inputs) {
     node->inputs.push_back(t.requires_grad() ? t.meta() : nullptr);
-    node->input_shapes.push_back(t.shape());
+    node->facts.push_back({t.shape(), t.dtype()});
   }
   node->backward = std::move(backward);
   auto meta = std::make_shared<GradMeta>();
@@ -141,7 +155,7 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
     fail("backward", "expected a gradient of shape ", output.shape(), " and type ", output.dtype(), ", got ", output_grad.shape(), " ", output_grad.dtype());
   const auto root = output.meta()->node;
   if (!root) {  // a leaf: d x / d x = 1
-    detail::accumulate(output.meta()->grad, output_grad.detach());
+    detail::accumulate(output.meta()->grad, output_grad.clone());
     return;
   }
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <string>
 
 #include "error.hpp"
@@ -40,13 +39,14 @@ class Shape {
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
 
-  /// Number of elements; 1 for a scalar. An extent product beyond 2^62 is an error, not an overflow.
+  /// Number of elements; 1 for a scalar. A product of 2^59 and more is an error, so that bytes cannot overflow either.
   std::int64_t numel() const {
+    constexpr std::int64_t most = (std::int64_t{1} << 59) - 1;
     std::int64_t n = 1;
     bool empty = false;
     for (const auto e : *this) {
       if (e == 0) { empty = true; continue; }
-      if (n > (std::numeric_limits<std::int64_t>::max() / 2) / e) fail("Shape", "too many elements: ", str());
+      if (n > most / e) fail("Shape", "too many elements: ", str());
       n *= e;
     }
     return empty ? 0 : n;

@@ -1,19 +1,26 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
 #include "random.hpp"
 #include "tensor.hpp"
+#include "threads.hpp"
 
 namespace sslcake::inline v0 {
 
 namespace detail {
+/// Numbers that an integer type cannot hold become its nearest bound, and NaN 0 (the bare conversion is undefined).
 template <class To, class From>
 To convert(From v) {
   if constexpr (std::is_same_v<To, From>) return v;
   else if constexpr (std::is_same_v<From, bfloat16>) return convert<To>(static_cast<float>(v));
   else if constexpr (std::is_same_v<To, bfloat16>) return bfloat16(static_cast<float>(v));
-  else return static_cast<To>(v);
+  else if constexpr (std::is_same_v<To, bool>) return v != From(0);
+  else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
+    constexpr auto low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
+    return v != v ? To(0) : v <= static_cast<From>(low) ? low : v >= static_cast<From>(high) ? high : static_cast<To>(v);
+  } else return static_cast<To>(v);
 }
 }  // namespace detail
 
@@ -58,7 +65,9 @@ SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
       using To = decltype(to);
       const From* s = source.data<From>();
       To* t = target.mutable_data<To>();
-      for (std::int64_t i = 0; i < n; ++i) t[i] = detail::convert<To>(s[i]);
+      parallel_for(n, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = begin; i < end; ++i) t[i] = detail::convert<To>(s[i]);
+      });
     });
   });
 }

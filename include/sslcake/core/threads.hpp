@@ -13,7 +13,7 @@ namespace sslcake::inline v0 {
 
 /// Number of threads that compute (the caller included). Default: the CPUs this process may use.
 int threads();
-/// Sets it; n < 1 means the default again. Not to be called while work is running.
+/// Sets it; n < 1 means the default again. Not to be called while work is running; from inside of it, an Error.
 void set_threads(int n);
 
 /// While it lives, parallel calls from this thread run serially and leave the pool to the others: for threads that

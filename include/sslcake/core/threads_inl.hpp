@@ -11,6 +11,7 @@
 #include <sched.h>
 #endif
 
+#include "error.hpp"
 #include "threads.hpp"
 
 namespace sslcake::inline v0 {
@@ -146,6 +147,9 @@ SSLCAKE_INLINE SerialScope::SerialScope() : before_(std::exchange(detail::inside
 SSLCAKE_INLINE SerialScope::~SerialScope() { detail::inside_pool = before_; }
 
 SSLCAKE_INLINE int threads() { return detail::ThreadPool::instance().size(); }
-SSLCAKE_INLINE void set_threads(int n) { detail::ThreadPool::instance().resize(n); }
+SSLCAKE_INLINE void set_threads(int n) {
+  if (detail::inside_pool) fail("set_threads", "called from inside parallel work, whose threads it would wait for; call it before");
+  detail::ThreadPool::instance().resize(n);
+}
 
 }  // namespace sslcake::inline v0
