@@ -1,0 +1,266 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "../image/crop_resize.hpp"
+#include "planes.hpp"
+#include "recipe.hpp"
+
+namespace sslcake::inline v0::augment {
+namespace detail {
+
+inline void check_range(const char* step, const char* what, float low, float high, float least, float most) {
+  if (!(low >= least && high <= most && low <= high))
+    fail("Recipe", step, ": expected ", what, " in [", least, ",", most, "], got ", low, " to ", high);
+}
+inline void check_probability(const char* step, float p) { check_range(step, "a probability", p, p, 0, 1); }
+
+/// Overloads, one per step: what a step must fulfil.
+struct CheckStep {
+  void operator()(const RandomResizedCrop& s) const {
+    check_range("RandomResizedCrop", "shares of the area", s.scale_low, s.scale_high, 1e-6f, 1);
+    check_range("RandomResizedCrop", "aspect ratios", s.ratio_low, s.ratio_high, 1e-3f, 1e3f);
+  }
+  void operator()(const CentreCrop& s) const { check_range("CentreCrop", "a share", s.share, s.share, 1e-3f, 1); }
+  void operator()(const Stretch&) const {}
+  void operator()(const Flip& s) const { check_probability("Flip", s.p); }
+  void operator()(const ColourJitter& s) const {
+    check_probability("ColourJitter", s.p);
+    for (const float f : {s.brightness, s.contrast, s.saturation}) check_range("ColourJitter", "a strength", f, f, 0, 10);
+    check_range("ColourJitter", "a hue shift", s.hue, s.hue, 0, 0.5f);
+  }
+  void operator()(const Greyscale& s) const { check_probability("Greyscale", s.p); }
+  void operator()(const GaussianBlur& s) const {
+    check_probability("GaussianBlur", s.p);
+    check_range("GaussianBlur", "a width", s.sigma_low, s.sigma_high, 1e-3f, 100);
+    check_range("GaussianBlur", "a share", s.share, s.share, 0, 1);
+  }
+  void operator()(const Solarise& s) const {
+    check_probability("Solarise", s.p);
+    check_range("Solarise", "a threshold", s.threshold, s.threshold, 0, 1);
+  }
+  void operator()(const Rotate& s) const {
+    check_probability("Rotate", s.p);
+    check_range("Rotate", "an angle", s.degrees, s.degrees, 0, 180);
+  }
+  void operator()(const Cutout& s) const {
+    check_probability("Cutout", s.p);
+    check_range("Cutout", "a share", s.share, s.share, 0, 1);
+  }
+};
+
+/// Draws a step's numbers. Every step takes its draws whether or not it is applied: the coin first, then the rest.
+struct DrawStep {
+  Random& random;
+  ViewParameters& v;
+  int source_width, source_height, size;
+
+  void operator()(const RandomResizedCrop& s) const {
+    const double area = static_cast<double>(source_width) * source_height;
+    const double log_low = std::log(static_cast<double>(s.ratio_low)), log_high = std::log(static_cast<double>(s.ratio_high));
+    for (int tries = 0; tries < 10; ++tries) {
+      const double target = area * (s.scale_low + (static_cast<double>(s.scale_high) - s.scale_low) * random.uniform());
+      const double ratio = std::exp(log_low + (log_high - log_low) * random.uniform());
+      const int w = static_cast<int>(std::lround(std::sqrt(target * ratio))), h = static_cast<int>(std::lround(std::sqrt(target / ratio)));
+      if (w < 1 || h < 1 || w > source_width || h > source_height) continue;
+      place(w, h, static_cast<int>(random.below(static_cast<std::uint32_t>(source_width - w + 1))),
+            static_cast<int>(random.below(static_cast<std::uint32_t>(source_height - h + 1))));
+      return;
+    }
+    const double ratio = static_cast<double>(source_width) / source_height;
+    int w = source_width, h = source_height;
+    if (ratio < s.ratio_low) h = static_cast<int>(std::lround(w / static_cast<double>(s.ratio_low)));
+    else if (ratio > s.ratio_high) w = static_cast<int>(std::lround(h * static_cast<double>(s.ratio_high)));
+    place(std::max(w, 1), std::max(h, 1), (source_width - w) / 2, (source_height - h) / 2);
+  }
+  void operator()(const CentreCrop& s) const {
+    const int side = std::max(1, static_cast<int>(std::lround(std::min(source_width, source_height) * static_cast<double>(s.share))));
+    place(side, side, (source_width - side) / 2, (source_height - side) / 2);
+  }
+  void operator()(const Stretch&) const { place(source_width, source_height, 0, 0); }
+  void operator()(const Flip& s) const { v.flip = random.chance(s.p); }
+  void operator()(const ColourJitter& s) const {
+    v.jitter = random.chance(s.p);
+    const auto factor = [&](float strength) { return random.uniform(std::max(0.0f, 1 - strength), 1 + strength); };
+    v.brightness = factor(s.brightness);
+    v.contrast = factor(s.contrast);
+    v.saturation = factor(s.saturation);
+    v.hue = random.uniform(-s.hue, s.hue);
+    for (std::uint32_t i = 3; i > 0; --i) std::swap(v.order[i], v.order[random.below(i + 1)]);
+  }
+  void operator()(const Greyscale& s) const { v.grey = random.chance(s.p); }
+  void operator()(const GaussianBlur& s) const {
+    v.blur = random.chance(s.p);
+    v.sigma = random.uniform(s.sigma_low, s.sigma_high);
+  }
+  void operator()(const Solarise& s) const { v.solarise = random.chance(s.p); }
+  void operator()(const Rotate& s) const {
+    v.rotate = random.chance(s.p);
+    v.angle = random.uniform(-s.degrees, s.degrees);
+  }
+  void operator()(const Cutout& s) const {
+    v.cutout = random.chance(s.p);
+    v.cutout_x = static_cast<int>(random.below(static_cast<std::uint32_t>(size)));
+    v.cutout_y = static_cast<int>(random.below(static_cast<std::uint32_t>(size)));
+  }
+  void place(int w, int h, int x, int y) const {
+    v.crop_width = w;
+    v.crop_height = h;
+    v.crop_x = x;
+    v.crop_y = y;
+  }
+};
+
+/// Applies a step to the planes of the view.
+struct ApplyStep {
+  const ViewParameters& v;
+  const Normalisation& normalisation;
+  float* p;
+  int size;
+
+  void operator()(const RandomResizedCrop&) const {}  // done while the picture was read
+  void operator()(const CentreCrop&) const {}
+  void operator()(const Stretch&) const {}
+  void operator()(const Flip&) const { if (v.flip) planes::flip(p, size, size); }
+  void operator()(const ColourJitter&) const {
+    if (!v.jitter) return;
+    for (const auto which : v.order) {
+      if (which == 0) planes::brightness(p, size * size, v.brightness);
+      if (which == 1) planes::contrast(p, size * size, v.contrast);
+      if (which == 2) planes::saturation(p, size * size, v.saturation);
+      if (which == 3 && v.hue != 0) planes::hue(p, size * size, v.hue);
+    }
+  }
+  void operator()(const Greyscale&) const { if (v.grey) planes::greyscale(p, size * size); }
+  void operator()(const GaussianBlur& s) const {
+    if (!v.blur) return;
+    const int kernel = std::max(3, static_cast<int>(s.share * static_cast<float>(size)) | 1);
+    planes::blur(p, size, size, v.sigma, kernel);
+  }
+  void operator()(const Solarise& s) const { if (v.solarise) planes::solarise(p, size * size, s.threshold); }
+  void operator()(const Rotate&) const { if (v.rotate) planes::rotate(p, size, size, v.angle); }
+  void operator()(const Cutout& s) const {
+    if (!v.cutout) return;
+    const int side = static_cast<int>(std::lround(s.share * static_cast<float>(size)));
+    const int left = std::max(0, v.cutout_x - side / 2), right = std::min(size, v.cutout_x - side / 2 + side);
+    const int top = std::max(0, v.cutout_y - side / 2), bottom = std::min(size, v.cutout_y - side / 2 + side);
+    for (std::size_t c = 0; c < 3; ++c)
+      for (int y = top; y < bottom; ++y)
+        std::fill(p + (static_cast<int>(c) * size + y) * size + left, p + (static_cast<int>(c) * size + y) * size + right, normalisation.mean[c]);
+  }
+};
+
+inline std::vector<float>& view_scratch() {
+  static thread_local std::vector<float> buffer;
+  return buffer;
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE Recipe::Recipe(int size) : size_(size) {
+  if (size < 1 || size > 8192) fail("Recipe", "expected a size from 1 to 8192 pixels, got ", size);
+}
+
+SSLCAKE_INLINE Recipe Recipe::then(const Step& step) const {
+  std::visit(detail::CheckStep{}, step);
+  const bool crop = step.index() < 3;
+  if (crop && !steps_.empty()) fail("Recipe", "expected the crop to be the first step and the only one");
+  for (const auto& s : steps_)
+    if (s.index() == step.index()) fail("Recipe", "expected every kind of step at most once");
+  Recipe more = *this;
+  more.steps_.push_back(step);
+  return more;
+}
+
+SSLCAKE_INLINE Recipe Recipe::normalised(const Normalisation& constants) const {
+  for (const float d : constants.deviation)
+    if (!(d > 0 && d < 1e6f)) fail("Recipe", "expected deviations above 0, got ", d);
+  Recipe more = *this;
+  more.normalisation_ = constants;
+  return more;
+}
+
+SSLCAKE_INLINE Recipe Recipe::rotated90(int turns) const {
+  Recipe more = *this;
+  more.turns_ = ((turns_ + turns) % 4 + 4) % 4;
+  return more;
+}
+
+SSLCAKE_INLINE Recipe Recipe::custom(std::function<void(image::Image&, Random&)> function) const {
+  Recipe more = *this;
+  more.custom_ = std::make_shared<const std::function<void(image::Image&, Random&)>>(std::move(function));
+  return more;
+}
+
+SSLCAKE_INLINE ViewParameters Recipe::draw(Random& random, int source_width, int source_height) const {
+  if (source_width < 1 || source_height < 1) fail("Recipe::draw", "expected a picture of at least 1 x 1, got ", source_width, " x ", source_height);
+  ViewParameters v;
+  const detail::DrawStep draw{random, v, source_width, source_height, size_};
+  if (custom_) v.custom_seed = (static_cast<std::uint64_t>(random.bits()) << 32) | random.bits();
+  if (steps_.empty() || steps_[0].index() >= 3) draw(CentreCrop{});
+  for (const auto& s : steps_) std::visit(draw, s);
+  return v;
+}
+
+SSLCAKE_INLINE void Recipe::apply(const ViewParameters& v, const image::Image& source, float* out) const {
+  const int n = size_ * size_;
+  auto& buffer = detail::view_scratch();
+  buffer.resize(static_cast<std::size_t>(3 * n));
+  float* p = buffer.data();
+  const image::Box box{v.crop_x, v.crop_y, v.crop_width, v.crop_height};
+  if (custom_) {
+    image::Image changed = source;
+    Random random(v.custom_seed, Purpose::augment);
+    (*custom_)(changed, random);
+    if (changed.width != source.width || changed.height != source.height)
+      fail("Recipe", "expected the custom function to keep the size of ", source.width, " x ", source.height, ", got ", changed.width, " x ", changed.height);
+    image::crop_resize(changed, box, size_, size_, p);
+  } else {
+    image::crop_resize(source, box, size_, size_, p);
+  }
+  const detail::ApplyStep apply{v, normalisation_, p, size_};
+  for (const auto& s : steps_) std::visit(apply, s);
+
+  // Planes -> interleaved, normalised, and turned if asked. Counter-clockwise by 90°: out(y,x) = in(x, size-1-y).
+  float scale[3], shift[3];
+  for (std::size_t c = 0; c < 3; ++c) {
+    scale[c] = 1 / normalisation_.deviation[c];
+    shift[c] = -normalisation_.mean[c] / normalisation_.deviation[c];
+  }
+  const int last = size_ - 1;
+  const int start = turns_ == 0 ? 0 : turns_ == 1 ? last : turns_ == 2 ? n - 1 : last * size_;  // of the first output row
+  const int along = turns_ == 0 ? 1 : turns_ == 1 ? size_ : turns_ == 2 ? -1 : -size_;          // to the next column
+  const int down = turns_ == 0 ? size_ : turns_ == 1 ? -1 : turns_ == 2 ? -size_ : 1;           // to the next row
+  for (int y = 0; y < size_; ++y) {
+    const float* in = p + start + y * down;
+    for (int x = 0; x < size_; ++x, in += along, out += 3)
+      for (int c = 0; c < 3; ++c) out[c] = in[c * n] * scale[c] + shift[c];
+  }
+}
+
+SSLCAKE_INLINE image::Image Recipe::picture(const float* view) const {
+  image::Image out(size_, size_);
+  for (int i = 0; i < size_ * size_; ++i)
+    for (std::size_t c = 0; c < 3; ++c) {
+      const float value = (view[3 * i + static_cast<int>(c)] * normalisation_.deviation[c] + normalisation_.mean[c]) * 255;
+      out.pixels[static_cast<std::size_t>(3 * i) + c] = static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0f, 255.0f)));
+    }
+  return out;
+}
+
+SSLCAKE_INLINE Recipe simclr(const SimclrOptions& o) {
+  auto recipe = Recipe(o.size)
+                    .then(RandomResizedCrop{.scale_low = o.smallest_crop})
+                    .then(Flip{})
+                    .then(ColourJitter{0.8f * o.strength, 0.8f * o.strength, 0.8f * o.strength, 0.2f * o.strength, 0.8f})
+                    .then(Greyscale{o.grey});
+  if (o.blur) recipe = recipe.then(GaussianBlur{});
+  return recipe.normalised(o.normalisation);
+}
+
+SSLCAKE_INLINE Recipe evaluation(int size, const Normalisation& normalisation) {
+  return Recipe(size).then(CentreCrop{}).normalised(normalisation);
+}
+
+}  // namespace sslcake::inline v0::augment
