@@ -48,6 +48,9 @@ TEST_CASE("numbers: shortest round trip, never the locale's") {
   }
   CHECK(Json(1.0).dump() == "1.0");
   CHECK_FALSE(Json::parse("1.0").is_integer());
+  CHECK(Json(0.1f).dump() == "0.1");
+  CHECK(static_cast<float>(Json::parse(Json(0.4914f).dump()).as_double()) == 0.4914f);
+  CHECK(Json(std::nanf("")).dump() == "null");
   CHECK(Json(std::nan("")).dump() == "null");
   CHECK(Json(-std::numeric_limits<double>::infinity()).dump() == "null");
   CHECK(Json::parse("9223372036854775807").as_int() == std::numeric_limits<std::int64_t>::max());

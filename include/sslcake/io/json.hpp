@@ -37,7 +37,8 @@ class Json {
     if constexpr (std::unsigned_integral<I>) *this = from_unsigned(value);
     else value_ = static_cast<std::int64_t>(value);
   }
-  template <std::floating_point F> Json(F value) : value_(static_cast<double>(value)) {}
+  Json(double value) : value_(value) {}
+  Json(float value);  // as the double with the shortest text that reads back to it: 0.1f becomes 0.1
   Json(const char* text) : value_(std::string(text)) {}
   Json(std::string text) : value_(std::move(text)) {}
   Json(std::string_view text) : value_(std::string(text)) {}

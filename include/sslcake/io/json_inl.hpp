@@ -275,6 +275,13 @@ inline void dump_value(std::string& out, const Json& value, int indent, int leve
 
 }  // namespace detail
 
+SSLCAKE_INLINE Json::Json(float value) : value_(static_cast<double>(value)) {
+  char text[40];
+  double shortest = 0;
+  const char* end = std::to_chars(text, text + sizeof text, value).ptr;
+  if (std::from_chars(text, end, shortest).ec == std::errc{}) value_ = shortest;
+}
+
 SSLCAKE_INLINE Json Json::from_unsigned(std::uint64_t value) {
   if (value >> 63) fail("json", "expected an integer below 2^63, got ", value, "; write it as a string");
   return Json(static_cast<std::int64_t>(value));

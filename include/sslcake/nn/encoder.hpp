@@ -28,6 +28,7 @@ class AnyEncoder {
   Parameters parameters() const { return held().parameters(); }
   void train(bool on = true) const { held().train(on); }
   void eval() const { train(false); }
+  bool training() const { return held().training(); }
   AnyEncoder clone() const { return held().clone(); }
 
   /// "resnet18-w16"; "custom" for a class of the user's that has no config().
@@ -46,6 +47,7 @@ class AnyEncoder {
     virtual Parameters state() const = 0;
     virtual Parameters parameters() const = 0;
     virtual void train(bool on) = 0;
+    virtual bool training() const = 0;
     virtual AnyEncoder clone() const = 0;
     virtual const ResNetConfig* config() const = 0;
     virtual void fold() = 0;
@@ -58,7 +60,14 @@ class AnyEncoder {
     std::vector<std::int64_t> stage_dims() const override { return encoder.stage_dims(); }
     Parameters state() const override { return encoder.state(); }
     Parameters parameters() const override { return encoder.parameters(); }
-    void train(bool on) override { encoder.train(on); }
+    void train(bool on) override {
+      encoder.train(on);
+      mode = on;
+    }
+    bool training() const override {
+      if constexpr (requires { { encoder.training() } -> std::convertible_to<bool>; }) return encoder.training();
+      else return mode;
+    }
     AnyEncoder clone() const override { return AnyEncoder(nn::clone(encoder)); }
     const ResNetConfig* config() const override {
       if constexpr (requires { { encoder.config() } -> std::same_as<const ResNetConfig&>; }) return &encoder.config();
@@ -68,6 +77,7 @@ class AnyEncoder {
       if constexpr (requires { encoder.fold(); }) encoder.fold();
     }
     E encoder;
+    bool mode = true;  // of encoders that cannot tell
   };
   Interface& held() const {
     if (!held_) fail("AnyEncoder", "expected an encoder, but none was put in");
@@ -80,7 +90,7 @@ struct EncoderOptions {
   Stem stem = Stem::imagenet;
 };
 
-/// An encoder by name: resnet18, resnet34, resnet50 or cake, with a width behind it where it is not the usual 64:
+/// An encoder by name: resnet18, resnet34, resnet50 or cakenet, with a width behind it where it is not the usual 64:
 /// "resnet18-w16". Another name is an error that lists these.
 AnyEncoder make_encoder(std::string_view name, const EncoderOptions& options = {});
 /// The names that make_encoder knows, without widths.

@@ -2,13 +2,13 @@
 
 #include <charconv>
 
-#include "cake.hpp"
+#include "cakenet.hpp"
 #include "encoder.hpp"
 #include "resnet.hpp"
 
 namespace sslcake::inline v0::nn {
 
-SSLCAKE_INLINE std::vector<std::string> encoder_names() { return {"resnet18", "resnet34", "resnet50", "cake"}; }
+SSLCAKE_INLINE std::vector<std::string> encoder_names() { return {"resnet18", "resnet34", "resnet50", "cakenet"}; }
 
 SSLCAKE_INLINE AnyEncoder make_encoder(std::string_view name, const EncoderOptions& options) {
   const auto dash = name.find("-w");
@@ -30,7 +30,7 @@ SSLCAKE_INLINE AnyEncoder make_encoder(std::string_view name, const EncoderOptio
   if (kind == "resnet18") return resnet18(resnet);
   if (kind == "resnet34") return resnet34(resnet);
   if (kind == "resnet50") return resnet50(resnet);
-  return cake({.stem = options.stem, .width = width});
+  return cakenet({.stem = options.stem, .width = width});
 }
 
 SSLCAKE_INLINE std::int64_t macs(const AnyEncoder& encoder, std::int64_t height, std::int64_t width) {

@@ -15,7 +15,7 @@ struct Features {
 
 /// An encoder maps pictures (N,H,W,3) to features. It needs no base class; whoever has these members is one.
 template <class E>
-concept Encoder = std::copyable<E> && requires(E encoder, const E& same, const Tensor& images) {
+concept Encoder = requires(E encoder, const E& same, const Tensor& images) {
   { encoder.forward(images) } -> std::same_as<Features>;
   { same.dim() } -> std::convertible_to<std::int64_t>;                 // D
   { same.stage_dims() } -> std::convertible_to<std::vector<std::int64_t>>;  // C of every stage

@@ -25,27 +25,20 @@ class Linear : public Module {
   bool has_bias_ = false;
 };
 
-struct Conv2dOptions {
-  ops::HW kernel = 3;
-  ops::HW stride = 1;
-  ops::HW padding = 0;
-  ops::HW dilation = 1;
-  std::int64_t groups = 1;
-  bool bias = true;
-};
-
 /// (N,H,W,in) -> (N,OH,OW,out). weight (out,KH,KW,in/groups), bias (out).
+///   nn::Conv2d(3, 64, 7, {.stride = 2, .padding = 3})
 class Conv2d : public Module {
  public:
   Conv2d() = default;
-  Conv2d(std::int64_t in, std::int64_t out, const Conv2dOptions& options = {});
+  Conv2d(std::int64_t in, std::int64_t out, ops::HW kernel, const ops::ConvOptions& options = {}, bool bias = true);
   Tensor forward(const Tensor& x) const;
   const Tensor& weight() const { return tensor(0); }
-  Tensor bias() const { return options_.bias ? tensor(1) : Tensor{}; }
-  ops::ConvOptions conv_options() const { return {options_.stride, options_.padding, options_.dilation, options_.groups}; }
+  Tensor bias() const { return has_bias_ ? tensor(1) : Tensor{}; }
+  const ops::ConvOptions& options() const { return options_; }
 
  private:
-  Conv2dOptions options_;
+  ops::ConvOptions options_;
+  bool has_bias_ = false;
 };
 
 struct BatchNormOptions {
@@ -101,7 +94,8 @@ class Embedding : public Module {
 class ConvNormAct : public Module {
  public:
   ConvNormAct() = default;
-  ConvNormAct(std::int64_t in, std::int64_t out, Conv2dOptions options, ops::Activation activation = ops::Activation::relu);
+  ConvNormAct(std::int64_t in, std::int64_t out, ops::HW kernel, const ops::ConvOptions& options = {},
+              ops::Activation activation = ops::Activation::relu);
   /// activation(bn(conv(x)) + residual).
   Tensor forward(const Tensor& x, const Tensor& residual = {}) const;
   const Conv2d& conv() const { return conv_; }

@@ -39,18 +39,19 @@ SSLCAKE_INLINE Tensor Linear::forward(const Tensor& x) const {
 }
 
 // --- Conv2d ---------------------------------------------------------------------------------------------------------
-SSLCAKE_INLINE Conv2d::Conv2d(std::int64_t in, std::int64_t out, const Conv2dOptions& options) : options_(options) {
+SSLCAKE_INLINE Conv2d::Conv2d(std::int64_t in, std::int64_t out, ops::HW kernel, const ops::ConvOptions& options, bool bias)
+    : options_(options), has_bias_(bias) {
   detail::expect_positive("Conv2d", in, out);
   if (options.groups < 1 || in % options.groups || out % options.groups)
     fail("Conv2d", "expected groups that divide ", in, " and ", out, " channels, got ", options.groups);
-  if (options.kernel.h < 1 || options.kernel.w < 1) fail("Conv2d", "expected a kernel of at least 1, got ", options.kernel);
-  const std::int64_t inputs = in / options.groups, fan_in = inputs * options.kernel.h * options.kernel.w;
-  add_parameter("weight", init::default_uniform({out, options.kernel.h, options.kernel.w, inputs}, fan_in), Layout::conv);
-  if (options.bias) add_parameter("bias", init::default_uniform({out}, fan_in), Layout::plain, true);
+  if (kernel.h < 1 || kernel.w < 1) fail("Conv2d", "expected a kernel of at least 1, got ", kernel);
+  const std::int64_t inputs = in / options.groups, fan_in = inputs * kernel.h * kernel.w;
+  add_parameter("weight", init::default_uniform({out, kernel.h, kernel.w, inputs}, fan_in), Layout::conv);
+  if (bias) add_parameter("bias", init::default_uniform({out}, fan_in), Layout::plain, true);
 }
 SSLCAKE_INLINE Tensor Conv2d::forward(const Tensor& x) const {
   const ModuleScope scope(name());
-  Tensor y = ops::conv2d(x, weight(), bias(), conv_options());
+  Tensor y = ops::conv2d(x, weight(), bias(), options_);
   detail::mac_count() += y.numel() * weight().shape().span(1, 4);
   return y;
 }
@@ -101,19 +102,17 @@ SSLCAKE_INLINE Tensor Embedding::forward(const Tensor& index) const {
 }
 
 // --- ConvNormAct ----------------------------------------------------------------------------------------------------
-SSLCAKE_INLINE ConvNormAct::ConvNormAct(std::int64_t in, std::int64_t out, Conv2dOptions options, ops::Activation activation)
-    : activation_(activation) {
-  options.bias = false;  // the norm's shift takes its place
-  conv_ = add_child("conv", Conv2d(in, out, options));
-  norm_ = add_child("bn", BatchNorm(out));
-}
+SSLCAKE_INLINE ConvNormAct::ConvNormAct(std::int64_t in, std::int64_t out, ops::HW kernel, const ops::ConvOptions& options,
+                                        ops::Activation activation)
+    : conv_(add_child("conv", Conv2d(in, out, kernel, options, false))),  // the norm's shift takes the bias's place
+      norm_(add_child("bn", BatchNorm(out))), activation_(activation) {}
 
 SSLCAKE_INLINE Tensor ConvNormAct::forward(const Tensor& x, const Tensor& residual) const {
   const ModuleScope scope(name()), inner(conv_.name());
   const bool folded = folded_weight_.defined();
   if (folded && norm_.training()) fail("ConvNormAct", "this network's batch norm is folded for inference; train the one that it was cloned from");
   Tensor y = ops::conv_norm_act(x, folded ? folded_weight_ : conv_.weight(), folded ? folded_norm_ : norm_.norm_state(), activation_,
-                                residual, conv_.conv_options());
+                                residual, conv_.options());
   detail::mac_count() += y.numel() * conv_.weight().shape().span(1, 4);
   return y;
 }

@@ -15,7 +15,7 @@ struct Numbered : Module {
 
 /// A unit as torchvision initialises it: He's normal with fan_out for the weight, 1 and 0 for the norm.
 inline ConvNormAct residual_unit(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, ops::Activation activation) {
-  ConvNormAct unit(in, out, {.kernel = kernel, .stride = stride, .padding = kernel / 2}, activation);
+  ConvNormAct unit(in, out, kernel, {.stride = stride, .padding = kernel / 2}, activation);
   Tensor weight = unit.conv().weight();
   copy_into(weight, init::kaiming_normal_fan_out(weight.shape()));
   return unit;

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "cake.hpp"
+#include "cakenet.hpp"
 
 namespace sslcake::inline v0::nn {
 
-SSLCAKE_INLINE ResNet cake(const CakeOptions& options) {
-  if (options.width < 1 || options.width > 4096) fail("cake", "expected a width from 1 to 4096, got ", options.width);
+SSLCAKE_INLINE ResNet cakenet(const CakenetOptions& options) {
+  if (options.width < 1 || options.width > 4096) fail("cakenet", "expected a width from 1 to 4096, got ", options.width);
   ResNetConfig config;
-  config.name = options.width == CakeOptions{}.width ? std::string("cake") : concat("cake-w", options.width);
+  config.name = options.width == CakenetOptions{}.width ? std::string("cakenet") : concat("cakenet-w", options.width);
   config.blocks = options.blocks;
   config.widths = options.widths;
   if (config.widths.empty())

@@ -1,4 +1,4 @@
-// cake: a small fast encoder for two CPU cores. A residual network of basic blocks (resnet.hpp) with three stages and
+// cakenet: a small fast encoder for two CPU cores. A residual network of basic blocks (resnet.hpp) with three stages and
 // few layers:
 //
 //   picture 32x32 -> 3x3 convolution, stride 2 -> 16x16 -> stage 1 -> 16x16 -> stage 2 -> 8x8 -> stage 3 -> 4x4 -> pooled
@@ -13,7 +13,7 @@
 
 namespace sslcake::inline v0::nn {
 
-struct CakeOptions {
+struct CakenetOptions {
   Stem stem = Stem::small;              // imagenet: max pooling behind the first convolution, for 96 pixels and more
   std::int64_t width = 64;              // channels of the first stage; the next have twice as many each
   std::int64_t stem_stride = 2;
@@ -24,10 +24,10 @@ struct CakeOptions {
 
 /// Three stages, by default 64, 128 and 256 channels, one block each: 1.2 million parameters, 0.049 billion
 /// multiply-adds at 32 pixels.
-ResNet cake(const CakeOptions& options = {});
+ResNet cakenet(const CakenetOptions& options = {});
 
 }  // namespace sslcake::inline v0::nn
 
 #ifndef SSLCAKE_COMPILED
-#include "cake_inl.hpp"
+#include "cakenet_inl.hpp"
 #endif
