@@ -225,11 +225,9 @@ struct Loader::State {
     slot.labels[k] = dataset->label(index);
     const auto n = slot.batch.size(), numbers = height * width * 3;
     for (std::size_t v = 0; v < views.size(); ++v) {
-      const auto& recipe = views[v].recipe;
       Random random(options.seed, Purpose::augment, static_cast<std::uint64_t>(slot.batch.epoch), static_cast<std::uint64_t>(drawn),
                     static_cast<std::uint32_t>(v));
-      const auto parameters = recipe.draw(random, picture.width, picture.height);
-      recipe.apply(parameters, picture, slot.images + (static_cast<std::int64_t>(v) * n + k) * numbers);
+      views[v].recipe.make(random, picture, slot.images + (static_cast<std::int64_t>(v) * n + k) * numbers);
     }
   }
 
