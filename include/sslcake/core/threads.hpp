@@ -59,7 +59,8 @@ void parallel_chunks(std::int64_t count, F&& body) {
 /// How many chunks of about `grain` items `n` items are cut into: a function of n and grain only.
 inline std::int64_t chunk_count(std::int64_t n, std::int64_t grain, std::int64_t most = 64) {
   if (n <= 0) return 0;
-  const std::int64_t wanted = (n + grain - 1) / (grain < 1 ? 1 : grain);
+  if (grain < 1) grain = 1;
+  const std::int64_t wanted = (n - 1) / grain + 1;
   return wanted < most ? wanted : most;
 }
 

@@ -38,8 +38,9 @@ class ThreadPool {
 
   void run(std::int64_t count, ChunkFn body) {
     // Somebody else's job is running: their threads are busy, ours does the work alone.
-    std::unique_lock turn(use_, std::try_to_lock);
-    if (inside_pool || size_ == 1 || !turn.owns_lock()) {
+    std::unique_lock turn(use_, std::defer_lock);
+    if (size_ == 1 || !turn.try_lock()) {
+      const SerialScope serial;
       for (std::int64_t i = 0; i < count; ++i) body(i);
       return;
     }
