@@ -25,34 +25,73 @@ struct Tap {
 /// result(n,p,q) = sum over taps of source(n, p·step_h + down, q·step_w + right) · weight; zeros outside the source.
 struct Correlation {
   std::int64_t images = 0;
-  std::int64_t height = 0, width = 0, source_pixel = 0;       // source extents; floats from pixel to pixel
-  std::int64_t rows = 0, columns = 0;                         // result pixels of one image
+  std::int64_t height = 0, width = 0, source_pixel = 0;  // source extents; floats from pixel to pixel
+  std::int64_t rows = 0, columns = 0;                    // result pixels of one image
   std::int64_t step_h = 1, step_w = 1;
-  std::int64_t result_begin = 0;                              // floats from the result's start to pixel (0,0,0)
-  std::int64_t result_image = 0, result_row = 0, result_pixel = 0;  // floats from image to image, and so on
+  std::int64_t result_begin = 0;                         // floats from the result's start to its pixel (0,0,0)
+  std::int64_t result_image = 0, result_row = 0, result_pixel = 0;  // floats from image to image, row to row, ...
   std::vector<Tap> taps;
-  /// In which order pixels are taken: image by image, or, in blocks of so many images, position by position. The
-  /// latter gives neighbouring pixels the same taps, so that those in the padding are skipped, not multiplied by 0.
-  std::int64_t image_block = 1;
-
-  std::int64_t pixels() const { return images * rows * columns; }
+  std::int64_t window = 1;                               // neighbouring source pixels that one tap takes as one
 };
 
-Correlation forward_correlation(const ConvShape& shape, std::int64_t tile_rows);
+/// The forward pass. With few channels (`windows`), a whole row of the kernel is one tap: its pixels lie side by side.
+Correlation forward_correlation(const ConvShape& shape, bool windows);
 /// One per class of input positions that exists; classes without any tap are included (their gradient is zero).
-std::vector<Correlation> input_grad_correlations(const ConvShape& shape, std::int64_t tile_rows);
+std::vector<Correlation> input_grad_correlations(const ConvShape& shape);
 
-/// For result pixels [begin, end), in the correlation's order: writes to[i], where pixel i's result goes, and
-/// from[tap · stride + i], where its source for that tap begins (`zeros` in the padding). Rows up to a multiple of
-/// tile_rows are filled up with copies of the last pixel's sources. Where a whole tile is padding, its first pointer is null.
-void point_at_pixels(const Correlation& correlation, std::int64_t tile_rows, const float* source, float* result,
-                     const float* zeros, std::int64_t begin, std::int64_t end, const float** from, std::int64_t stride,
-                     float** to);
+/// What a tile reads of a tap: where its source lies, relative to the tile's own pixels, and its block of weights.
+struct TapStep {
+  std::int64_t shift, weight;
+};
+
+/// A correlation cut into parts, each part into tiles of at most tile_rows pixels that have the same taps. Depends on
+/// the extents alone. Pixels of a tile are
+///  - positions: the same position in several images, so that taps in the padding are left out, not multiplied by zero;
+///  - strips: neighbours in one image, of which a copy with a border of zeros is made, where there are too few images;
+///  - pixels: neighbours in memory, for products without any geometry (1x1 kernels).
+class TilePlan {
+ public:
+  TilePlan(const Correlation& correlation, std::int64_t tile_rows);
+
+  std::int64_t parts() const { return image_parts_ * inner_parts_; }
+  std::int64_t most_tiles() const { return most_tiles_; }
+  std::int64_t scratch() const { return scratch_; }  // floats that `fill` may use for its copy
+  /// The taps of tiles of one kind.
+  const std::vector<TapStep>& steps(std::int64_t kind) const { return steps_[static_cast<std::size_t>(kind)]; }
+
+  struct Tile {
+    std::int32_t count, kind;
+  };
+  /// Writes the part's tiles, and for pixel r of tile i, at [i·tile_rows + r], where its source begins and its result
+  /// goes. Tiles are filled up with copies of their last pixel. Returns the number of tiles.
+  std::int64_t fill(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles, const float** from,
+                    float** to) const;
+
+ private:
+  enum class Order { positions, strips, pixels };
+  void list_steps();
+  std::int64_t fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles, const float** from, float** to) const;
+  std::int64_t fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles, const float** from,
+                          float** to) const;
+
+  const Correlation& c_;
+  std::int64_t tile_rows_;
+  Order order_ = Order::positions;
+  bool copy_ = false;                                   // strips: the source is copied
+  std::int64_t image_parts_ = 0, inner_parts_ = 0;      // inner: of the positions, rows or pixels
+  std::int64_t most_tiles_ = 0, scratch_ = 0;
+  std::int64_t top_ = 0, left_ = 0, high_ = 1, wide_ = 1;  // the rectangle of source pixels that one result pixel sees
+  std::vector<std::int32_t> row_class_, column_class_;  // by the taps that lie inside the source
+  std::int32_t column_classes_ = 1;
+  std::vector<std::vector<TapStep>> steps_;             // per kind = row class · column classes + column class
+};
 
 /// The pixels of a weight gradient, cut into blocks that fit into the first cache: some rows of one image, or some
 /// whole images. For each tap it lists the pairs (result pixel, source pixel) that meet, numbered within the block.
 struct PixelBlocks {
-  PixelBlocks(const ConvShape& shape, std::int64_t wanted_pixels);
+  /// With `bordered`, source pixels are numbered as in a copy that has the padding around it, so that all taps meet
+  /// all pixels; and only kernel rows count as taps.
+  PixelBlocks(const ConvShape& shape, std::int64_t wanted_pixels, bool bordered);
 
   struct Span {
     std::int64_t row_begin, row_end;        // result rows
@@ -61,12 +100,18 @@ struct PixelBlocks {
     std::vector<std::int64_t> tap_begin;    // where in `pairs` a tap starts (in pairs)
     std::vector<std::int64_t> per_image;    // pairs of a tap within one image
   };
-  std::int64_t images = 1;   // images per block
-  std::int64_t groups = 0;   // groups of images
-  std::vector<Span> spans;   // cuts of one image
+  std::int64_t images = 1;  // images per block
+  std::int64_t groups = 0;  // groups of images
+  std::int64_t pitch = 0;   // source pixels per row
+  std::vector<Span> spans;  // cuts of one image
   std::int64_t count() const { return groups * static_cast<std::int64_t>(spans.size()); }
   std::int64_t most_pixels = 0, most_source_pixels = 0;  // of any block
 };
+
+/// Copies source rows [row_begin, row_end) and columns [column_begin, column_end) of one image; what lies outside of
+/// the image (height, width, pixel) becomes zero.
+void copy_bordered(const float* image, std::int64_t height, std::int64_t width, std::int64_t pixel, std::int64_t row_begin,
+                   std::int64_t row_end, std::int64_t column_begin, std::int64_t column_end, float* out);
 
 }  // namespace sslcake::inline v0::kernels::detail
 

@@ -9,39 +9,19 @@ namespace sslcake::inline v0::kernels::detail {
 inline std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
 
-/// The run [first, last) of positions q in [begin, end) for which 0 <= q·step + shift < size.
-struct Run {
-  std::int64_t first, last;
-};
-inline Run inside(std::int64_t begin, std::int64_t end, std::int64_t step, std::int64_t shift, std::int64_t size) {
-  const std::int64_t first = std::clamp(ceil_div(-shift, step), begin, end);
-  return {first, std::clamp(floor_div(size - 1 - shift, step) + 1, first, end)};
-}
-
-/// Whether and how images are interleaved: only where there are enough of them and something is padded.
-inline std::int64_t choose_image_block(const Correlation& c, std::int64_t tile_rows) {
-  bool padded = false;
-  for (const Tap& tap : c.taps)
-    padded = padded || tap.down < 0 || tap.right < 0 || (c.rows - 1) * c.step_h + tap.down >= c.height ||
-             (c.columns - 1) * c.step_w + tap.right >= c.width;
-  if (!padded || c.images < tile_rows || c.rows * c.columns > 32 * 32) return 1;
-  const std::int64_t tiles = ceil_div(16, std::max<std::int64_t>(1, c.rows * c.columns));
-  return std::min(tiles, c.images / tile_rows) * tile_rows;
-}
-
-SSLCAKE_INLINE Correlation forward_correlation(const ConvShape& s, std::int64_t tile_rows) {
+SSLCAKE_INLINE Correlation forward_correlation(const ConvShape& s, bool windows) {
   Correlation c;
   c.images = s.n, c.height = s.h, c.width = s.w, c.source_pixel = s.c;
   c.rows = s.oh(), c.columns = s.ow(), c.step_h = s.stride_h, c.step_w = s.stride_w;
   c.result_pixel = s.o, c.result_row = c.columns * s.o, c.result_image = c.rows * c.result_row;
+  c.window = windows ? s.kw : 1;
   for (std::int64_t u = 0; u < s.kh; ++u)
-    for (std::int64_t v = 0; v < s.kw; ++v)
-      c.taps.push_back({u * s.dilation_h - s.pad_h, v * s.dilation_w - s.pad_w, u * s.kw + v});
-  c.image_block = choose_image_block(c, tile_rows);
+    for (std::int64_t v = 0; v < s.kw / c.window; ++v)
+      c.taps.push_back({u * s.dilation_h - s.pad_h, v * s.dilation_w - s.pad_w, u * (s.kw / c.window) + v});
   return c;
 }
 
-SSLCAKE_INLINE std::vector<Correlation> input_grad_correlations(const ConvShape& s, std::int64_t tile_rows) {
+SSLCAKE_INLINE std::vector<Correlation> input_grad_correlations(const ConvShape& s) {
   std::vector<Correlation> classes;
   for (std::int64_t i = 0; i < std::min(s.stride_h, s.h); ++i)
     for (std::int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
@@ -56,105 +36,208 @@ SSLCAKE_INLINE std::vector<Correlation> input_grad_correlations(const ConvShape&
           if (down % s.stride_h == 0 && right % s.stride_w == 0)
             c.taps.push_back({down / s.stride_h, right / s.stride_w, u * s.kw + v});
         }
-      c.image_block = choose_image_block(c, tile_rows);
       classes.push_back(std::move(c));
     }
   return classes;
 }
 
-/// Image by image: runs of pixels in one row of the result, whose sources are evenly spaced.
-inline void point_at_rows(const Correlation& c, const float* source, float* result, const float* zeros,
-                          std::int64_t begin, std::int64_t end, const float** from, std::int64_t stride, float** to) {
-  for (std::int64_t at = begin; at < end;) {
-    const std::int64_t row = at / c.columns, n = row / c.rows, p = row % c.rows;
-    const std::int64_t q_begin = at % c.columns, q_end = std::min(c.columns, q_begin + end - at);
-    const std::int64_t here = at - begin;
-    float* out = result + c.result_begin + n * c.result_image + p * c.result_row;
-    for (std::int64_t q = q_begin; q < q_end; ++q) to[here + q - q_begin] = out + q * c.result_pixel;
-    for (std::size_t t = 0; t < c.taps.size(); ++t) {
-      const Tap& tap = c.taps[t];
-      const float** slot = from + static_cast<std::int64_t>(t) * stride + here - q_begin;
-      const std::int64_t i = p * c.step_h + tap.down;
-      Run valid{q_end, q_end};
-      if (i >= 0 && i < c.height) valid = inside(q_begin, q_end, c.step_w, tap.right, c.width);
-      const float* line = source + ((n * c.height + i) * c.width + tap.right) * c.source_pixel;
-      const std::int64_t step = c.step_w * c.source_pixel;
-      for (std::int64_t q = q_begin; q < valid.first; ++q) slot[q] = zeros;
-      for (std::int64_t q = valid.first; q < valid.last; ++q) slot[q] = line + q * step;
-      for (std::int64_t q = valid.last; q < q_end; ++q) slot[q] = zeros;
+SSLCAKE_INLINE TilePlan::TilePlan(const Correlation& c, std::int64_t tile_rows) : c_(c), tile_rows_(tile_rows) {
+  const std::int64_t positions = c.rows * c.columns, pixels = c.images * positions;
+  if (pixels == 0) return;
+  std::int64_t bottom = 0, right = 0;
+  if (!c.taps.empty()) top_ = left_ = INT64_MAX, bottom = right = INT64_MIN;
+  for (const Tap& tap : c.taps) {
+    top_ = std::min(top_, tap.down), bottom = std::max(bottom, tap.down);
+    left_ = std::min(left_, tap.right), right = std::max(right, tap.right + c.window - 1);
+  }
+  high_ = bottom - top_ + 1, wide_ = right - left_ + 1;
+  const bool padded = top_ < 0 || left_ < 0 || (c.rows - 1) * c.step_h + bottom >= c.height ||
+                      (c.columns - 1) * c.step_w + right >= c.width;
+  const bool dense = c.rows == c.height && c.columns == c.width && c.step_h == 1 && c.step_w == 1 &&
+                     c.result_row == c.columns * c.result_pixel && c.result_image == c.rows * c.result_row;
+
+  // Parts have enough pixels that a panel of weights is used often while it is in the first cache, and few enough that
+  // their sources stay in the second.
+  constexpr std::int64_t cache = 32 * 1024;  // floats
+  if (c.taps.size() == 1 && high_ == 1 && wide_ == 1 && !padded && dense) {
+    order_ = Order::pixels;
+    image_parts_ = 1, inner_parts_ = ceil_div(pixels, 24 * tile_rows);
+    most_tiles_ = ceil_div(ceil_div(pixels, inner_parts_), tile_rows) + 1;
+  } else if (c.images >= tile_rows && c.window == 1) {
+    order_ = Order::positions;
+    const std::int64_t row = tile_rows * c.width * c.source_pixel;
+    const std::int64_t rows = std::max<std::int64_t>(1, (cache / std::max<std::int64_t>(row, 1) - high_) / c.step_h + 1);
+    const std::int64_t wanted = std::max<std::int64_t>(16, std::min<std::int64_t>(rows, 1 + 127 / c.columns) * c.columns);
+    image_parts_ = ceil_div(c.images, tile_rows), inner_parts_ = ceil_div(positions, wanted);
+    most_tiles_ = ceil_div(positions, inner_parts_);
+  } else {
+    order_ = Order::strips;
+    copy_ = padded;
+    const std::int64_t wanted = std::clamp<std::int64_t>(24 * tile_rows / c.columns, 1, c.rows);
+    image_parts_ = c.images, inner_parts_ = ceil_div(c.rows, wanted);
+    const std::int64_t rows = ceil_div(c.rows, inner_parts_);
+    most_tiles_ = ceil_div(rows * c.columns, tile_rows);
+    if (copy_) scratch_ = ((rows - 1) * c.step_h + high_) * ((c.columns - 1) * c.step_w + wide_) * c.source_pixel;
+  }
+  list_steps();
+}
+
+/// Positions fall into classes by the taps that lie inside the source: corners, edges, the rest.
+SSLCAKE_INLINE void TilePlan::list_steps() {
+  const auto classify = [&](std::int64_t count, std::int64_t step, std::int64_t size, std::int64_t Tap::*axis,
+                            std::vector<std::int32_t>& classes) {
+    std::vector<std::vector<bool>> seen;
+    for (std::int64_t p = 0; p < count; ++p) {
+      std::vector<bool> inside;
+      for (const Tap& tap : c_.taps)
+        inside.push_back(order_ != Order::positions || (p * step + tap.*axis >= 0 && p * step + tap.*axis < size));
+      const auto at = std::find(seen.begin(), seen.end(), inside);
+      classes.push_back(static_cast<std::int32_t>(at - seen.begin()));
+      if (at == seen.end()) seen.push_back(std::move(inside));
     }
-    at += q_end - q_begin;
-  }
-}
-
-/// Position by position within blocks of images: one decision per tap and position holds for a run of images.
-inline void point_at_positions(const Correlation& c, const float* source, float* result, const float* zeros,
-                               std::int64_t begin, std::int64_t end, const float** from, std::int64_t stride, float** to) {
-  const std::int64_t positions = c.rows * c.columns, source_image = c.height * c.width * c.source_pixel;
-  for (std::int64_t at = begin; at < end;) {
-    const std::int64_t block = at / (positions * c.image_block), first = block * c.image_block;
-    const std::int64_t images = std::min(c.image_block, c.images - first);
-    const std::int64_t in_block = at - block * positions * c.image_block;
-    const std::int64_t p = in_block / images / c.columns, q = in_block / images % c.columns, n = first + in_block % images;
-    const std::int64_t run = std::min(end - at, images - in_block % images), here = at - begin;
-    float* out = result + c.result_begin + n * c.result_image + p * c.result_row + q * c.result_pixel;
-    for (std::int64_t k = 0; k < run; ++k) to[here + k] = out + k * c.result_image;
-    for (std::size_t t = 0; t < c.taps.size(); ++t) {
-      const std::int64_t i = p * c.step_h + c.taps[t].down, j = q * c.step_w + c.taps[t].right;
-      const bool valid = i >= 0 && i < c.height && j >= 0 && j < c.width;
-      const float** slot = from + static_cast<std::int64_t>(t) * stride + here;
-      const float* pixel = source + n * source_image + (i * c.width + j) * c.source_pixel;
-      for (std::int64_t k = 0; k < run; ++k) slot[k] = valid ? pixel + k * source_image : zeros;
+    return seen;
+  };
+  const auto rows = classify(c_.rows, c_.step_h, c_.height, &Tap::down, row_class_);
+  const auto columns = classify(c_.columns, c_.step_w, c_.width, &Tap::right, column_class_);
+  column_classes_ = static_cast<std::int32_t>(columns.size());
+  const std::int64_t pitch = copy_ ? (c_.columns - 1) * c_.step_w + wide_ : c_.width;
+  const std::int64_t top = copy_ ? top_ : 0, left = copy_ ? left_ : 0;
+  for (const auto& row : rows)
+    for (const auto& column : columns) {
+      std::vector<TapStep> steps;
+      for (std::size_t t = 0; t < c_.taps.size(); ++t) {
+        const Tap& tap = c_.taps[t];
+        if (row[t] && column[t]) steps.push_back({((tap.down - top) * pitch + tap.right - left) * c_.source_pixel, tap.weight});
+      }
+      steps_.push_back(std::move(steps));
     }
-    at += run;
+}
+
+SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
+                                           const float** from, float** to) const {
+  if (order_ == Order::positions) return fill_positions(part, source, result, tiles, from, to);
+  if (order_ == Order::strips) return fill_strip(part, source, result, scratch, tiles, from, to);
+  const std::int64_t pixels = c_.images * c_.rows * c_.columns;
+  const std::int64_t begin = ceil_div(pixels, tile_rows_) * part / inner_parts_ * tile_rows_;
+  const std::int64_t end = std::min(pixels, ceil_div(pixels, tile_rows_) * (part + 1) / inner_parts_ * tile_rows_);
+  std::int64_t count = 0;
+  for (std::int64_t at = begin; at < end; at += tile_rows_, ++count) {
+    tiles[count] = {static_cast<std::int32_t>(std::min(tile_rows_, end - at)), 0};
+    for (std::int64_t r = 0; r < tile_rows_; ++r) {
+      const std::int64_t pixel = std::min(at + r, end - 1);
+      from[count * tile_rows_ + r] = source + pixel * c_.source_pixel;
+      to[count * tile_rows_ + r] = result + c_.result_begin + pixel * c_.result_pixel;
+    }
+  }
+  return count;
+}
+
+/// Tile i is position begin + i of some neighbouring images.
+SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles,
+                                                     const float** from, float** to) const {
+  const std::int64_t positions = c_.rows * c_.columns, inner = part % inner_parts_, image = part / inner_parts_ * tile_rows_;
+  const std::int64_t begin = positions * inner / inner_parts_, end = positions * (inner + 1) / inner_parts_;
+  const std::int64_t count = std::min(tile_rows_, c_.images - image), source_image = c_.height * c_.width * c_.source_pixel;
+  source += image * source_image;
+  result += c_.result_begin + image * c_.result_image;
+  std::int64_t p = begin / c_.columns, q = begin % c_.columns;
+  for (std::int64_t at = begin; at < end; ++at, ++tiles) {
+    const std::int32_t kind = row_class_[static_cast<std::size_t>(p)] * column_classes_ + column_class_[static_cast<std::size_t>(q)];
+    *tiles = {static_cast<std::int32_t>(count), kind};
+    const float* a = source + (p * c_.step_h * c_.width + q * c_.step_w) * c_.source_pixel;
+    float* b = result + p * c_.result_row + q * c_.result_pixel;
+    for (std::int64_t r = 0; r < tile_rows_; ++r) {
+      *from++ = a, *to++ = b;
+      if (r + 1 < count) a += source_image, b += c_.result_image;
+    }
+    if (++q == c_.columns) q = 0, ++p;
+  }
+  return end - begin;
+}
+
+/// Some rows of one image, all their pixels in a row.
+SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
+                                                 const float** from, float** to) const {
+  const std::int64_t image = part / inner_parts_, inner = part % inner_parts_;
+  const std::int64_t begin = c_.rows * inner / inner_parts_, end = c_.rows * (inner + 1) / inner_parts_;
+  const std::int64_t pixels = (end - begin) * c_.columns, count = ceil_div(pixels, tile_rows_);
+  source += image * c_.height * c_.width * c_.source_pixel;
+  std::int64_t pitch = c_.width;
+  if (copy_) {
+    pitch = (c_.columns - 1) * c_.step_w + wide_;
+    const std::int64_t row = begin * c_.step_h + top_;
+    copy_bordered(source, c_.height, c_.width, c_.source_pixel, row, row + (end - begin - 1) * c_.step_h + high_, left_,
+                  left_ + pitch, scratch);
+    source = scratch;
+  } else {
+    source += begin * c_.step_h * pitch * c_.source_pixel;
+  }
+  result += c_.result_begin + image * c_.result_image + begin * c_.result_row;
+  std::int64_t p = 0, q = 0;
+  for (std::int64_t at = 0; at < count * tile_rows_; ++at) {
+    from[at] = source + (p * c_.step_h * pitch + q * c_.step_w) * c_.source_pixel;
+    to[at] = result + p * c_.result_row + q * c_.result_pixel;
+    if (at % tile_rows_ == 0) tiles[at / tile_rows_] = {static_cast<std::int32_t>(std::min(tile_rows_, pixels - at)), 0};
+    if (at + 1 < pixels && ++q == c_.columns) q = 0, ++p;
+  }
+  return count;
+}
+
+SSLCAKE_INLINE void copy_bordered(const float* image, std::int64_t height, std::int64_t width, std::int64_t pixel,
+                                  std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                                  std::int64_t column_end, float* out) {
+  const std::int64_t first = std::clamp<std::int64_t>(0, column_begin, column_end);
+  const std::int64_t last = std::clamp(width, first, column_end);
+  for (std::int64_t i = row_begin; i < row_end; ++i) {
+    const bool inside = i >= 0 && i < height;
+    out = std::fill_n(out, ((inside ? first : column_end) - column_begin) * pixel, 0.0f);
+    if (!inside) continue;
+    out = std::copy_n(image + (i * width + first) * pixel, (last - first) * pixel, out);
+    out = std::fill_n(out, (column_end - last) * pixel, 0.0f);
   }
 }
 
-SSLCAKE_INLINE void point_at_pixels(const Correlation& c, std::int64_t tile_rows, const float* source, float* result,
-                                    const float* zeros, std::int64_t begin, std::int64_t end, const float** from,
-                                    std::int64_t stride, float** to) {
-  if (c.image_block > 1) point_at_positions(c, source, result, zeros, begin, end, from, stride, to);
-  else point_at_rows(c, source, result, zeros, begin, end, from, stride, to);
-  const std::int64_t count = end - begin;
-  for (std::size_t t = 0; t < c.taps.size(); ++t) {
-    const float** tap = from + static_cast<std::int64_t>(t) * stride;
-    for (std::int64_t i = count; i % tile_rows != 0; ++i) tap[i] = tap[count - 1];
-    for (std::int64_t i = 0; i < count; i += tile_rows)
-      if (tap[i] == zeros && std::all_of(tap + i, tap + i + tile_rows, [&](const float* p) { return p == zeros; }))
-        tap[i] = nullptr;
-  }
-}
-
-SSLCAKE_INLINE PixelBlocks::PixelBlocks(const ConvShape& s, std::int64_t wanted_pixels) {
+SSLCAKE_INLINE PixelBlocks::PixelBlocks(const ConvShape& s, std::int64_t wanted_pixels, bool bordered) {
   const std::int64_t oh = s.oh(), ow = s.ow();
   if (s.n * oh * ow == 0) return;
   images = std::clamp<std::int64_t>(wanted_pixels / (oh * ow), 1, s.n);
   groups = ceil_div(s.n, images);
+  pitch = bordered ? s.w + 2 * s.pad_w : s.w;
+  // The source rows that exist; in a copy with a border, those of the border too.
+  const std::int64_t top = bordered ? -s.pad_h : 0, bottom = bordered ? s.h + s.pad_h : s.h;
+  const std::int64_t left = bordered ? -s.pad_w : 0, right_end = left + pitch;
   const std::int64_t cuts = ceil_div(oh, std::clamp<std::int64_t>(wanted_pixels / ow, 1, oh));
   for (std::int64_t k = 0; k < cuts; ++k) {
     Span span;
     span.row_begin = oh * k / cuts, span.row_end = oh * (k + 1) / cuts;
-    span.source_begin = std::clamp<std::int64_t>(span.row_begin * s.stride_h - s.pad_h, 0, s.h);
-    span.source_end = std::clamp<std::int64_t>(
-        (span.row_end - 1) * s.stride_h - s.pad_h + (s.kh - 1) * s.dilation_h + 1, span.source_begin, s.h);
+    span.source_begin = std::clamp(span.row_begin * s.stride_h - s.pad_h, top, bottom);
+    span.source_end =
+        std::clamp((span.row_end - 1) * s.stride_h - s.pad_h + (s.kh - 1) * s.dilation_h + 1, span.source_begin, bottom);
     const std::int64_t pixels = (span.row_end - span.row_begin) * ow;
-    const std::int64_t source_pixels = (span.source_end - span.source_begin) * s.w;
+    const std::int64_t source_pixels = (span.source_end - span.source_begin) * pitch;
     most_pixels = std::max(most_pixels, images * pixels);
     most_source_pixels = std::max(most_source_pixels, images * source_pixels);
-    for (std::int64_t tap = 0; tap < s.taps(); ++tap) {
+    for (std::int64_t tap = 0; tap < s.taps(); tap += bordered ? s.kw : 1) {
       const std::int64_t down = tap / s.kw * s.dilation_h - s.pad_h, right = tap % s.kw * s.dilation_w - s.pad_w;
-      span.tap_begin.push_back(static_cast<std::int64_t>(span.pairs.size() / 2));
+      // The columns q for which q·stride + right lies inside.
+      const std::int64_t first = std::clamp<std::int64_t>(ceil_div(left - right, s.stride_w), 0, ow);
+      const std::int64_t last = std::clamp(floor_div(right_end - 1 - right, s.stride_w) + 1, first, ow);
+      const std::size_t before = span.pairs.size();
+      span.tap_begin.push_back(static_cast<std::int64_t>(before / 2));
+      span.pairs.resize(before + 2 * static_cast<std::size_t>(images * (span.row_end - span.row_begin) * (last - first)));
+      std::int32_t* pair = span.pairs.data() + before;
       for (std::int64_t n = 0; n < images; ++n)
         for (std::int64_t p = span.row_begin; p < span.row_end; ++p) {
           const std::int64_t i = p * s.stride_h + down;
-          if (i < 0 || i >= s.h) continue;
-          const Run valid = inside(0, ow, s.stride_w, right, s.w);
-          for (std::int64_t q = valid.first; q < valid.last; ++q) {
-            span.pairs.push_back(static_cast<std::int32_t>(n * pixels + (p - span.row_begin) * ow + q));
-            span.pairs.push_back(static_cast<std::int32_t>(n * source_pixels + (i - span.source_begin) * s.w +
-                                                           q * s.stride_w + right));
+          if (i < top || i >= bottom) continue;
+          const std::int64_t to = n * pixels + (p - span.row_begin) * ow;
+          const std::int64_t from = n * source_pixels + (i - span.source_begin) * pitch + right - left;
+          for (std::int64_t q = first; q < last; ++q) {
+            *pair++ = static_cast<std::int32_t>(to + q);
+            *pair++ = static_cast<std::int32_t>(from + q * s.stride_w);
           }
         }
+      span.pairs.resize(static_cast<std::size_t>(pair - span.pairs.data()));
       span.per_image.push_back((static_cast<std::int64_t>(span.pairs.size() / 2) - span.tap_begin.back()) / images);
     }
     spans.push_back(std::move(span));

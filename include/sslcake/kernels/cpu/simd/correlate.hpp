@@ -47,86 +47,73 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const PackedWeig
   });
 }
 
-/// How the work is cut: pixels and panels per part, from the extents alone.
-struct CorrelationGrid {
-  std::int64_t pixels;       // per part, a multiple of tile_rows
-  std::int64_t pixel_parts, panel_parts;
-
-  CorrelationGrid(const detail::Correlation& c, const PackedWeights& w) {
-    // Enough pixels that a panel of weights is used often once it is in the first cache, few enough that their
-    // sources stay in the second and the table of pointers in either.
-    const std::int64_t taps = static_cast<std::int64_t>(c.taps.size());
-    const std::int64_t tiles = taps > 16 ? 1 + 256 / taps : 16;
-    pixels = tiles * tile_rows;
-    pixel_parts = (c.pixels() + pixels - 1) / pixels;
-    panel_parts = 1;
-    const std::int64_t panels = w.groups * w.panels;
-    while (pixel_parts * panel_parts < 32 && panels / panel_parts >= 4) panel_parts *= 2;
-  }
-};
-
-/// One part: all taps of some pixels for some panels.
-inline void correlate_part(const detail::Correlation& c, const PackedWeights& w, const CorrelationGrid& grid,
-                           const float* source, const float* zeros, float* result, std::int64_t part) {
-  const std::int64_t begin = part / grid.panel_parts * grid.pixels;
-  const std::int64_t end = begin + grid.pixels < c.pixels() ? begin + grid.pixels : c.pixels();
-  const std::int64_t count = end - begin, taps = static_cast<std::int64_t>(c.taps.size());
-  const Workspace<const float*> from((taps + 1) * grid.pixels);
-  const Workspace<float*> to(grid.pixels);
-  const Workspace<std::int64_t> index(taps + 1);
-  for (std::int64_t t = 0; t < taps; ++t) index[t] = c.taps[static_cast<std::size_t>(t)].weight;
-  detail::point_at_pixels(c, tile_rows, source, result, zeros, begin, end, from.data(), grid.pixels, to.data());
+/// One part of the pixels, panels [first, last).
+inline void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w,
+                           const float* source, float* result, std::int64_t part, std::int64_t first, std::int64_t last) {
+  const Workspace<float> scratch(plan.scratch());
+  const Workspace<const float*> from(plan.most_tiles() * tile_rows);
+  const Workspace<float*> to(plan.most_tiles() * tile_rows);
+  const Workspace<detail::TilePlan::Tile> tiles(plan.most_tiles());
+  const std::int64_t count = plan.fill(part, source, result, scratch.data(), tiles.data(), from.data(), to.data());
 
   // k is cut into blocks that leave a panel in the first cache: some taps, or some channels of one tap.
+  const std::int64_t taps = static_cast<std::int64_t>(c.taps.size());
   const std::int64_t depth_block = w.depth < block_depth ? w.depth : block_depth;
-  const std::int64_t tap_block = depth_block > 0 && w.depth <= block_depth ? 1 + (block_depth - 1) / depth_block : 1;
-  const std::int64_t panels = w.groups * w.panels, which = part % grid.panel_parts;
-  for (std::int64_t at = panels * which / grid.panel_parts; at < panels * (which + 1) / grid.panel_parts; ++at) {
+  const std::int64_t tap_block = w.depth < block_depth ? block_depth / (w.depth + (w.depth == 0)) : 1;
+  for (std::int64_t at = first; at < last; ++at) {
     const std::int64_t g = at / w.panels, j = at % w.panels, width = panel_width(w.results, j);
     const std::int64_t column = g * w.results + j * tile_columns;
-    bool first = true;
-    // The loop runs at least once, so that pixels without any tap become zero.
-    for (std::int64_t t = 0; t < taps || first; t += tap_block)
-      for (std::int64_t k = 0; k < w.depth || first; k += depth_block) {
+    // Pixels without any tap, or without channels to sum over, become zero in the first round.
+    for (std::int64_t t = 0; t == 0 || t < taps; t += tap_block)
+      for (std::int64_t k = 0; k == 0 || k < w.depth; k += block_depth) {
         TileInput in{};
-        in.row_stride = grid.pixels;
-        in.taps = taps - t < tap_block ? taps - t : tap_block;
-        in.tap_index = index.data() + t;
         in.offset = g * w.depth + k;
         in.depth = w.depth - k < depth_block ? w.depth - k : depth_block;
         in.b = w.panel(g, j) + k * width;
         in.b_tap = w.depth * width;
         in.b_step = width;
-        for (std::int64_t i = 0; i < count; i += tile_rows) {
-          in.rows = from.data() + t * grid.pixels + i;
-          run_tile(in, to.data() + i, column, static_cast<int>(count - i < tile_rows ? count - i : tile_rows), w.width(j),
-                   !first);
+        const bool accumulate = t > 0 || k > 0;
+        for (std::int64_t i = 0; i < count; ++i) {
+          // Tiles in the padding have fewer taps; blocks are cut from what they have.
+          const std::vector<detail::TapStep>& steps = plan.steps(tiles[i].kind);
+          const std::int64_t have = static_cast<std::int64_t>(steps.size());
+          if (t >= have && accumulate) continue;
+          in.taps = steps.data() + t;
+          in.tap_count = have - t < tap_block ? have - t : tap_block;
+          in.rows = from.data() + i * tile_rows;
+          run_tile(in, to.data() + i * tile_rows, column, tiles[i].count, w.width(j), accumulate);
         }
-        first = false;
-        if (depth_block == 0) break;
       }
   }
 }
 
 inline void correlate(const detail::Correlation& c, const PackedWeights& w, const float* source, float* result) {
-  if (c.pixels() == 0 || w.results == 0) return;
-  const Workspace<float> zeros(c.source_pixel + 1);
-  std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(zeros.size()));
-  const CorrelationGrid grid(c, w);
-  parallel_chunks(grid.pixel_parts * grid.panel_parts,
-                  [&](std::int64_t part) { correlate_part(c, w, grid, source, zeros.data(), result, part); });
+  const detail::TilePlan plan(c, tile_rows);
+  // Where there are few pixels, panels are shared out as well.
+  const std::int64_t panels = w.groups * w.panels;
+  std::int64_t panel_parts = 1;
+  while (plan.parts() * panel_parts < 32 && panels / panel_parts >= 4) panel_parts *= 2;
+  parallel_chunks(plan.parts() * panel_parts, [&](std::int64_t part) {
+    const std::int64_t which = part % panel_parts;
+    correlate_part(c, plan, w, source, result, part / panel_parts, panels * which / panel_parts,
+                   panels * (which + 1) / panel_parts);
+  });
 }
 
+/// Few channels: a row of the kernel is taken as one tap, kw·C numbers deep.
+inline bool takes_windows(const ConvShape& s) { return s.c < 8 && s.groups == 1 && s.dilation_w == 1 && s.kw > 1; }
+
 inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, float* y) {
-  const PackedWeights packed(s.groups, s.taps(), s.group_c(), s.group_o());
+  const bool windows = takes_windows(s);
+  const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
   pack_forward(s, w, packed);
-  correlate(detail::forward_correlation(s, tile_rows), packed, x, y);
+  correlate(detail::forward_correlation(s, windows), packed, x, y);
 }
 
 inline void conv2d_input_grad(const ConvShape& s, const float* dy, const float* w, float* dx) {
   const PackedWeights packed(s.groups, s.taps(), s.group_o(), s.group_c());
   pack_input_grad(s, w, packed);
-  for (const detail::Correlation& c : detail::input_grad_correlations(s, tile_rows)) correlate(c, packed, dy, dx);
+  for (const detail::Correlation& c : detail::input_grad_correlations(s)) correlate(c, packed, dy, dx);
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE

@@ -51,7 +51,7 @@ inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::V
   const Workspace<float> copied(copy_rows ? rows_most * depth_most : 0);
   const float* rows[block_rows + tile_rows];
   float* results[block_rows];
-  const std::int64_t tap_index = 0;
+  const detail::TapStep tap{0, 0};
   for (std::int64_t k0 = 0; k0 < k; k0 += block_depth) {
     const std::int64_t depth = k - k0 < block_depth ? k - k0 : block_depth;
     const bool add = accumulate || k0 > 0;
@@ -76,7 +76,7 @@ inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::V
         for (std::int64_t i = 0; i < height; ++i) results[i] = c + (i0 + i) * ldc + j0;
         for (std::int64_t j = 0; j < count; ++j) {
           const std::int64_t rest = width - j * tile_columns;
-          TileInput in{rows, 0, 1, &tap_index, 0, depth, panels.data() + j * tile_columns * depth, 0, panel_width(width, j)};
+          TileInput in{rows, &tap, 1, 0, depth, panels.data() + j * tile_columns * depth, 0, panel_width(width, j)};
           if (in_place && rest >= tile_columns) in.b = b.at(k0, j0 + j * tile_columns), in.b_step = b.row;
           for (std::int64_t i = 0; i < height; i += tile_rows) {
             in.rows = rows + i;

@@ -21,21 +21,20 @@ typedef float UnalignedVector __attribute__((vector_size(4 * lanes), aligned(4),
 
 /// A tile of results: `rows` x `columns` numbers that stay in registers while the sum over k runs.
 ///
-/// Its left factor is given by pointers, one per row, each to numbers that are contiguous along k. A convolution has
-/// one set of pointers per tap of its kernel ("indirect" convolution: Dukhan, "The indirect convolution algorithm",
-/// 2019, arXiv 1907.02129), so that no patch is ever copied; a plain product has one set in all.
+/// Its left factor is given by pointers, one per row, each to numbers that are contiguous along k. In a convolution the
+/// rows are pixels, and every tap of the kernel shifts all pointers by the same distance ("indirect" convolution:
+/// Dukhan, 2019, arXiv 1907.02129), so that no patch is ever copied; a plain product has one tap.
 struct TileInput {
-  const float* const* rows;    // [taps][row_stride]; a null pointer in front of a tap: the whole tap is padding
-  std::int64_t row_stride;
-  std::int64_t taps;
-  const std::int64_t* tap_index;  // which block of the right factor belongs to a tap
-  std::int64_t offset;         // where on each row to start
-  std::int64_t depth;          // steps along k per tap
-  const float* b;              // right factor: tile_columns (or lanes) contiguous numbers per step
-  std::int64_t b_tap, b_step;  // distance between its taps and between its steps
+  const float* const* rows;     // one pointer per row
+  const detail::TapStep* taps;  // by how much each tap shifts them, and which block of the right factor it meets
+  std::int64_t tap_count;
+  std::int64_t offset;          // where on each row to start
+  std::int64_t depth;           // steps along k per tap
+  const float* b;               // right factor: tile_columns (or lanes) contiguous numbers per step
+  std::int64_t b_tap, b_step;   // distance between its blocks and between its steps
 };
 
-/// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[tap][r][step] · b[tap][step].
+/// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[r][tap + step] · b[tap][step].
 /// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
 template <int R, int V>
 SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const* out, bool accumulate) {
@@ -46,14 +45,12 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const
     for (int v = 0; v < V; ++v)
       sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
   }
-  const float* const* rows = in.rows;
   const std::int64_t depth = in.depth, b_step = in.b_step;
-  for (std::int64_t t = 0; t < in.taps; ++t, rows += in.row_stride) {
-    if (rows[0] == nullptr) continue;
+  for (const detail::TapStep *tap = in.taps, *end = tap + in.tap_count; tap != end; ++tap) {
     const float* a[R];
     SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) a[r] = rows[r] + in.offset;
-    const float* b = in.b + in.tap_index[t] * in.b_tap;
+    for (int r = 0; r < R; ++r) a[r] = in.rows[r] + (in.offset + tap->shift);
+    const float* b = in.b + tap->weight * in.b_tap;
     for (std::int64_t k = 0; k < depth; ++k, b += b_step) {
       Vector right[V];
       SSLCAKE_UNROLL
@@ -73,11 +70,17 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const
   }
 }
 
-/// The same tile for sums over pixels (weight gradients): step i multiplies R contiguous numbers at a + index[2i]·R'
-/// by V vectors at b + index[2i+1]·V', with R' and V' the widths of the packed panels.
+/// The same tile for sums over pixels (weight gradients): pair i multiplies R contiguous numbers of `a`, at pixel
+/// pairs[2i], by V vectors of `b`, at pixel pairs[2i+1].
+struct OuterInput {
+  const std::int32_t* pairs;
+  std::int64_t count;
+  const float *a, *b;
+  std::int64_t b_step;  // from pixel to pixel; those of a lie tile_rows apart
+};
+
 template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const std::int32_t* index, std::int64_t count, const float* a,
-                                                     const float* b, float* const* out, bool accumulate) {
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float* const* out, bool accumulate) {
   Vector sum[R][V];
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -85,9 +88,11 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const std::int32_t* index, 
     for (int v = 0; v < V; ++v)
       sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
   }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float* left = a + std::int64_t{index[2 * i]} * tile_rows;
-    const float* right = b + std::int64_t{index[2 * i + 1]} * (V * lanes);
+  const float *a = in.a, *b = in.b;
+  const std::int64_t b_step = in.b_step;
+  for (const std::int32_t *pair = in.pairs, *end = pair + 2 * in.count; pair != end; pair += 2) {
+    const float* left = a + std::int64_t{pair[0]} * tile_rows;
+    const float* right = b + pair[1] * b_step;
     Vector x[V];
     SSLCAKE_UNROLL
     for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const UnalignedVector*>(right + v * lanes);
@@ -134,8 +139,8 @@ class EdgeTile {
   bool whole_;
 };
 
-/// The smallest tile there is for `count` rows (at least 1, at most tile_rows) and `width` columns. The pointers of
-/// the left factor must be valid for all tile_rows rows.
+/// Calls the smallest tile there is for `count` rows (at least 1, at most tile_rows) and `width` columns. All tile_rows
+/// rows of the left factor must be readable.
 inline void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
   const bool narrow = width <= lanes;
   EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
@@ -150,6 +155,21 @@ inline void run_tile(const TileInput& in, float* const* rows, std::int64_t colum
     else if (count > 2) tile<4, 2>(in, out, accumulate);
     else if (count > 1) tile<2, 2>(in, out, accumulate);
     else tile<1, 2>(in, out, accumulate);
+  }
+  edge.finish();
+}
+
+inline void run_outer_tile(const OuterInput& in, float* const* rows, std::int64_t column, int count, int width,
+                           bool accumulate) {
+  const bool narrow = width <= lanes;
+  EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
+  float* const* out = edge.rows();
+  if (narrow) {
+    if (count > 4) outer_tile<tile_rows, 1>(in, out, accumulate);
+    else outer_tile<4, 1>(in, out, accumulate);
+  } else {
+    if (count > 4) outer_tile<tile_rows, 2>(in, out, accumulate);
+    else outer_tile<4, 2>(in, out, accumulate);
   }
   edge.finish();
 }
