@@ -115,12 +115,8 @@ struct ImageFolder::State {
 
   image::Image read(std::size_t i) const {
     auto picture = image::load(detail::join(root, paths[i]));
-    const int shorter = std::min(picture.width, picture.height);
-    if (options.short_side < 1 || shorter <= options.short_side) return picture;
-    const auto reduced = [&](int side) {
-      return std::max(1, static_cast<int>((std::int64_t{side} * options.short_side + shorter / 2) / shorter));
-    };
-    return image::resize(picture, reduced(picture.width), reduced(picture.height));
+    const bool large = options.short_side > 0 && std::min(picture.width, picture.height) > options.short_side;
+    return large ? image::resize_short_side(picture, options.short_side) : picture;
   }
 
   /// Keeps the files that start like a picture; the others are ignored, or skipped where their name claims one.
