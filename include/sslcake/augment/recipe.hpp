@@ -50,6 +50,8 @@ class Recipe {
   ViewParameters draw(Random& random, int source_width, int source_height) const;
   /// Makes the view: `out` is (size,size,3) floats. Errors: parameters drawn for a larger picture.
   void apply(const ViewParameters& parameters, const image::Image& source, float* out) const;
+  /// draw and apply in one.
+  void make(Random& random, const image::Image& source, float* out) const { apply(draw(random, source.width, source.height), source, out); }
   /// A view as a picture again, to look at: normalisation undone, rounded to bytes.
   image::Image picture(const float* view) const;
 

@@ -40,18 +40,10 @@ class Rotation {
   Modules modules() const { return {part("encoder", encoder_, true), part("classifier", classifier_)}; }
 
   Outcome loss(const Batch& batch) {
-    nn::Features features;
-    {
-      const ModuleScope scope("encoder");
-      features = encoder_.forward(batch.images);  // pooled: (4N,D)
-    }
-    Tensor logits;  // (4N,4)
-    {
-      const ModuleScope scope("classifier");
-      logits = classifier_.forward(features.pooled);
-    }
+    const Tensor h = in_module("encoder", [&] { return encoder_.forward(batch.images).pooled; });  // (4N,D)
+    const Tensor logits = in_module("classifier", [&] { return classifier_.forward(h); });         // (4N,4)
     return {ops::cross_entropy(logits, batch.view_labels), std::log(4.0),
-            {{"accuracy", ops::accuracy(logits, batch.view_labels)}}, features.pooled.detach()};
+            {{"accuracy", accuracy(logits, batch.view_labels)}}, h.detach()};
   }
 
   E encoder() const { return encoder_; }

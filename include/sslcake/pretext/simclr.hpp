@@ -10,8 +10,6 @@
 // augmentations change (section 4.2).
 #pragma once
 
-#include <cmath>
-
 #include "../augment/recipe.hpp"
 #include "../nn/encoder.hpp"
 #include "../nn/layers.hpp"
@@ -33,11 +31,12 @@ class SimCLR {
   using Options = SimCLROptions;
 
   /// Trains `encoder` (a shared handle) under a new projection head. Errors: temperature not in (0, inf).
-  explicit SimCLR(E encoder, Options options = {}) : encoder_(std::move(encoder)), options_(options) {
+  explicit SimCLR(E encoder, Options options = {})
+      : encoder_(std::move(encoder)),
+        projection_({encoder_.dim(), options.hidden > 0 ? options.hidden : encoder_.dim(), options.projection}),
+        options_(options) {
     if (!(options_.temperature > 0 && options_.temperature < 1e6f))
       fail("SimCLR", "expected a temperature above 0, got ", options_.temperature);
-    const auto d = encoder_.dim();
-    projection_ = nn::ProjectionHead({d, options_.hidden > 0 ? options_.hidden : d, options_.projection});
   }
 
   /// Two independent draws of the same recipe.
@@ -50,18 +49,10 @@ class SimCLR {
 
   Outcome loss(const Batch& batch) {
     // Rows i and i + N of `images` are the two views of picture i.
-    nn::Features features;
-    {
-      const ModuleScope scope("encoder");
-      features = encoder_.forward(batch.images);  // pooled: (2N,D)
-    }
-    Tensor z;  // (2N,d)
-    {
-      const ModuleScope scope("projection");
-      z = projection_.forward(features.pooled);
-    }
-    auto result = ops::nt_xent(z, {.temperature = options_.temperature});
-    return {result.loss, ops::nt_xent_chance(z.dim(0)), {{"agreement", result.agreement}}, features.pooled.detach()};
+    const Tensor h = in_module("encoder", [&] { return encoder_.forward(batch.images).pooled; });  // (2N,D)
+    const Tensor z = in_module("projection", [&] { return projection_.forward(h); });              // (2N,d)
+    const auto result = ops::nt_xent(z, {.temperature = options_.temperature});
+    return {result.loss, ops::nt_xent_chance(z.dim(0)), {{"agreement", result.agreement}}, h.detach()};
   }
 
   E encoder() const { return encoder_; }

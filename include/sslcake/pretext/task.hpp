@@ -18,6 +18,7 @@
 //                                            only then may a batch be cut into pieces. Default: true, the safe answer.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "../autograd/parameter.hpp"
+#include "../autograd/tape.hpp"
 #include "../data/dataset.hpp"
 #include "../data/loader.hpp"
 #include "../optim/optimizer.hpp"
@@ -81,6 +83,26 @@ inline Parameters trained_parameters(const Modules& modules) {
   for (auto& p : all_state(modules))
     if (!p.buffer) out.push_back(std::move(p));
   return out;
+}
+
+/// Runs `forward` under the name of a part, so that errors say which one it was.
+template <class F>
+auto in_module(const char* name, F&& forward) {
+  const ModuleScope scope(name);
+  return forward();
+}
+
+/// Share of the rows of logits (N,C) whose largest entry is the label's (N).
+inline double accuracy(const Tensor& logits, const Tensor& labels) {
+  const std::int64_t n = logits.dim(0), classes = logits.dim(1);
+  const auto scores = logits.to_vector<float>();
+  const auto truth = labels.to_vector<std::int64_t>();
+  std::int64_t right = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto row = scores.begin() + i * classes;
+    right += std::max_element(row, row + classes) - row == truth[static_cast<std::size_t>(i)];
+  }
+  return n ? static_cast<double>(right) / static_cast<double>(n) : 0;
 }
 
 struct EpochContext {

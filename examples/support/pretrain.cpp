@@ -1,0 +1,183 @@
+#include "support/pretrain.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include <sslcake/data/loader.hpp>
+#include <sslcake/data/open.hpp>
+#include <sslcake/eval/features.hpp>
+#include <sslcake/eval/knn.hpp>
+#include <sslcake/image/contact_sheet.hpp>
+#include <sslcake/image/png.hpp>
+#include <sslcake/nn/encoder_file.hpp>
+#include <sslcake/optim/make.hpp>
+#include <sslcake/report/report.hpp>
+
+namespace support {
+
+using namespace sslcake;
+
+void add_pretraining_options(Options& options, Pretraining& p) {
+  const std::vector<Extra> more = {
+      {"--stem", &p.stem, "first layers: small (3x3, no pooling), imagenet (7x7, pooling), auto (small up to 64 pixels)", 0, 0, {"auto", "small", "imagenet"}},
+      {"--schedule", &p.schedule, "of the learning rate", 0, 0, {"cosine", "constant"}},
+      {"--warmup", &p.warmup, "epochs of linear warm-up", 0, 1e6},
+      {"--momentum", &p.momentum, "of sgd and lars", 0, 0.9999},
+      {"--weight-decay", &p.weight_decay, "weight decay", 0, 10},
+      {"--clip", &p.clip, "largest gradient norm, 0: unlimited", 0, 1e6},
+      {"--average", &p.average, "decay of an average of the weights, which then is the result; 0: none", 0, 0.99999},
+      {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},
+      {"--knn-every", &p.knn_every, "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
+      {"--knn-limit", &p.knn_limit, "training pictures that the online kNN compares with", 1, 1e9},
+      {"--checkpoint-seconds", &p.checkpoint_seconds, "time between two checkpoints inside an epoch", 0, 1e9}};
+  options.extras.insert(options.extras.end(), more.begin(), more.end());
+}
+
+namespace {
+
+bool starts_with(const std::string& text, const char* beginning) { return text.rfind(beginning, 0) == 0; }
+
+/// Published channel statistics of the CIFAR sets, else those of ImageNet.
+augment::Normalisation normalisation_of(const std::string& data) {
+  if (starts_with(data, "cifar")) return {{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}};
+  return {};
+}
+
+int size_of(const Options& o) {
+  if (o.size > 0) return static_cast<int>(o.size);
+  if (starts_with(o.data, "folder")) return 112;
+  if (starts_with(o.data, "stl10")) return 96;
+  return 32;
+}
+
+void name_skipped(const data::Dataset& set) {
+  const auto skipped = set.skipped();
+  for (std::size_t i = 0; i < skipped.size() && i < 20; ++i)
+    std::fprintf(stderr, "skipped %s: %s\n", skipped[i].name.c_str(), skipped[i].reason.c_str());
+  if (!skipped.empty()) std::fprintf(stderr, "%zu pictures could not be read and were skipped (--strict makes this an error)\n", skipped.size());
+}
+
+/// The first pictures, one row each: the picture, and the views that the task makes of it.
+void save_views(const std::string& path, const Source& source, const pretext::Views& views, std::uint64_t seed) {
+  std::vector<image::Image> pictures;
+  const auto plain = augment::evaluation(source.size, source.normalisation);
+  std::vector<float> numbers(static_cast<std::size_t>(3 * source.size * source.size));
+  const int columns = 1 + static_cast<int>(views.size()) * (views.size() > 2 ? 1 : 3);
+  for (std::int64_t i = 0; i < std::min<std::int64_t>(8, source.train->size()); ++i) {
+    image::Image picture;
+    try {
+      picture = source.train->image(i);
+    } catch (const data::UnreadablePicture&) {
+      continue;
+    }
+    Random random(seed, Purpose::augment, 0, static_cast<std::uint64_t>(i));
+    plain.make(random, picture, numbers.data());
+    pictures.push_back(plain.picture(numbers.data()));
+    for (int c = 1; c < columns; ++c) {
+      const auto& recipe = views[static_cast<std::size_t>(c - 1) % views.size()].recipe;
+      recipe.make(random, picture, numbers.data());
+      pictures.push_back(recipe.picture(numbers.data()));
+    }
+  }
+  image::save_png(path, image::contact_sheet(pictures, {.columns = columns}));
+}
+
+}  // namespace
+
+Source open_source(const Options& o, const Pretraining& p) {
+  Source source;
+  source.size = size_of(o);
+  source.normalisation = normalisation_of(o.data);
+  const data::OpenOptions how{.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0};
+  source.train = data::open(o.data, data::Split::unlabeled, how);
+  name_skipped(*source.train);
+  try {  // labels are a luxury: without them there is no online kNN
+    auto fewer = how;
+    fewer.limit = how.limit > 0 ? std::min(how.limit, p.knn_limit) : p.knn_limit;
+    auto base = data::open(o.data, data::Split::train, fewer);
+    fewer.limit = std::max<std::int64_t>(fewer.limit / 5, 1);
+    auto test = data::open(o.data, data::Split::test, fewer);
+    if (data::has_labels(*base) && data::has_labels(*test)) {
+      source.base = base;
+      source.test = test;
+    }
+  } catch (const Error&) {
+  }
+  return source;
+}
+
+nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source& source) {
+  const bool small = p.stem == "small" || (p.stem == "auto" && source.size <= 64);
+  if (p.stem == "imagenet" && source.size <= 64)
+    std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n", source.size);
+  return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet});
+}
+
+optim::Optimizer make_optimizer(const Options& o, const Pretraining& p, const Parameters& parameters) {
+  optim::Options how{.lr = o.lr, .weight_decay = p.weight_decay};
+  if (o.optimizer == "sgd" || o.optimizer == "lars") how.momentum = p.momentum;
+  return optim::make(o.optimizer, parameters, how);
+}
+
+train::FitOptions start_run(const Options& o, const Pretraining& p, const Source& source, const nn::AnyEncoder& encoder,
+                            const pretext::Views& views) {
+  train::FitOptions fit;
+  fit.epochs = static_cast<int>(o.epochs);
+  fit.batch = o.batch;
+  fit.seed = o.seed;
+  fit.schedule = optim::make_schedule(p.schedule);
+  fit.warmup_epochs = p.warmup;
+  fit.clip = p.clip;
+  fit.average = p.average;
+  fit.accumulate = p.accumulate;
+  fit.workers = o.workers > 0 ? o.workers : source.train->in_memory() ? 0 : -1;
+  fit.out = o.out;
+  fit.resume = o.resume;
+  fit.checkpoint_seconds = p.checkpoint_seconds;
+  fit.monitor_every = p.knn_every;
+  fit.progress = progress_printer();
+  fit.stop = stop_on_signals();
+  fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}, {"precision", o.precision}};
+  for (const auto& e : o.extras)  // the task's own numbers: temperature, strength...
+    if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
+
+  const auto recipe = augment::evaluation(source.size, source.normalisation);
+  if (source.base)
+    fit.monitor = [source, encoder, recipe](int) -> train::Measurement {
+      const auto base = eval::extract(encoder, source.base, recipe), test = eval::extract(encoder, source.test, recipe);
+      return {{{"knn200", eval::knn_accuracy(base.features, base.labels, test.features, test.labels)}}, {}};
+    };
+
+  if (!o.resume && std::filesystem::exists(o.out + "/checkpoint"))
+    fail("out", o.out, " holds an earlier run; continue it with --resume, or choose another --out");
+  std::filesystem::create_directories(o.out);
+  save_config(o);
+  save_views(o.out + "/views.png", source, views, o.seed);
+  std::fprintf(stderr, "%lld pictures, views of %d x %d; encoder %s: %.1f million multiply-adds a view, %lld features\n",
+               static_cast<long long>(source.train->size()), source.size, source.size, o.encoder.c_str(),
+               static_cast<double>(nn::macs(encoder, source.size, source.size)) / 1e6, static_cast<long long>(encoder.dim()));
+  if (source.base)
+    std::fprintf(stderr, "online kNN: %lld test pictures against %lld training pictures; labels are used for nothing else\n",
+                 static_cast<long long>(source.test->size()), static_cast<long long>(source.base->size()));
+  return fit;
+}
+
+void finish_run(const Options& o, const Source& source, const nn::AnyEncoder& encoder, const train::FitResult& result) {
+  name_skipped(*source.train);
+  if (!result.finished) {
+    std::fprintf(stderr, "stopped after step %lld; the same command with --resume continues\n", static_cast<long long>(result.steps));
+    report::write_report(o.out);
+    return;
+  }
+  nn::EncoderInfo info;
+  info.input_size = source.size;
+  info.mean = source.normalisation.mean;
+  info.deviation = source.normalisation.deviation;
+  info.notes = {{"program", o.program}, {"data", o.data}, {"epochs", std::to_string(o.epochs)}, {"seed", std::to_string(o.seed)}};
+  nn::save_encoder(o.out + "/encoder.safetensors", encoder, info);
+  report::write_report(o.out);
+  std::printf("trained for %s, last loss %.4f: %s/encoder.safetensors\n", train::format_seconds(result.seconds).c_str(), result.loss, o.out.c_str());
+}
+
+}  // namespace support

@@ -1,0 +1,50 @@
+// What the pretraining programs share, so that each of them shows only its task: from the options to data set, encoder,
+// optimiser and trainer settings, and from the trained encoder to the files of a run.
+#pragma once
+
+#include <sslcake/augment/recipe.hpp>
+#include <sslcake/data/dataset.hpp>
+#include <sslcake/nn/encoder.hpp>
+#include <sslcake/optim/optimizer.hpp>
+#include <sslcake/train/trainer.hpp>
+
+#include "support/program.hpp"
+
+namespace support {
+
+/// Options that all pretraining programs have beside the common ones.
+struct Pretraining {
+  std::string stem = "auto", schedule = "cosine";
+  double momentum = 0.9, weight_decay = 5e-4;  // of SGD and LARS; what lightly's CIFAR-10 benchmark uses
+  double warmup = 0;      // epochs
+  double clip = 0, average = 0;
+  int accumulate = 1, knn_every = 5;
+  std::int64_t knn_limit = 10000;
+  double checkpoint_seconds = 300;
+};
+/// Adds them to the program's command line.
+void add_pretraining_options(Options& options, Pretraining& pretraining);
+
+/// The data of a run and what the encoder must know of it.
+struct Source {
+  std::shared_ptr<sslcake::data::Dataset> train;
+  std::shared_ptr<sslcake::data::Dataset> base, test;  // with labels, for the online kNN; null where there are none
+  int size = 32;                                       // side of the views
+  sslcake::augment::Normalisation normalisation;
+};
+/// Opens --data. Pictures that cannot be read are named on stderr.
+Source open_source(const Options& options, const Pretraining& pretraining);
+
+sslcake::nn::AnyEncoder make_encoder(const Options& options, const Pretraining& pretraining, const Source& source);
+sslcake::optim::Optimizer make_optimizer(const Options& options, const Pretraining& pretraining, const sslcake::Parameters& parameters);
+
+/// Settings of the trainer, with online kNN, progress lines, checkpoints in --out, and Ctrl-C. Writes config.json and
+/// views.png (what the task makes of the first pictures) into --out.
+sslcake::train::FitOptions start_run(const Options& options, const Pretraining& pretraining, const Source& source,
+                                     const sslcake::nn::AnyEncoder& encoder, const sslcake::pretext::Views& views);
+
+/// Writes encoder.safetensors and report.html into --out and says what came out.
+void finish_run(const Options& options, const Source& source, const sslcake::nn::AnyEncoder& encoder,
+                const sslcake::train::FitResult& result);
+
+}  // namespace support
