@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "source.hpp"
@@ -54,6 +55,38 @@ TEST_CASE("includes go only downwards") {
       CHECK_MESSAGE(may_include(file.room(), Source{target, ""}.room()), where, " includes ", target, ", which is not below it");
     }
   }
+}
+
+TEST_CASE("no two public headers need each other") {
+  // A header and its bodies count as one: if b_inl.hpp includes a.hpp, and a.hpp includes b.hpp, then a program that
+  // includes a.hpp first compiles the bodies of b before the declarations of a.
+  const auto joined = [](const std::string& name) {
+    const auto at = name.rfind("_inl.hpp");
+    return at == name.npos ? name : name.substr(0, at) + ".hpp";
+  };
+  std::map<std::string, std::set<std::string>> targets;
+  std::vector<std::string> open;
+  for (const auto& file : sources("include/sslcake", {".hpp"})) {
+    if (file.open_to_all() && !file.inl()) open.push_back(file.name);
+    for (const auto& include : includes_of(file.text))
+      if (include.quoted) targets[joined(file.name)].insert(joined(target_of(file, include)));
+  }
+  const auto reached = [&](const std::string& from) {
+    std::set<std::string> found;
+    std::vector<std::string> todo = {from};
+    while (!todo.empty()) {
+      const auto here = todo.back();
+      todo.pop_back();
+      for (const auto& next : targets[here])
+        if (found.insert(next).second) todo.push_back(next);
+    }
+    return found;
+  };
+  std::map<std::string, std::set<std::string>> all;
+  for (const auto& header : open) all[header] = reached(header);
+  for (const auto& a : open)
+    for (const auto& b : open)
+      CHECK_MESSAGE(!(a < b && all[a].count(b) && all[b].count(a)), a, " and ", b, " include each other");
 }
 
 TEST_CASE("kernels know no tensors, the lowest floor knows the standard library alone") {
