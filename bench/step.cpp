@@ -1,0 +1,69 @@
+// One training step of SimCLR with ResNet-18 (3x3 stem), timed; bench/peers/step_torch.py does the same in PyTorch.
+// The pictures are random numbers: only the step is measured. Prints one line of JSON.
+//
+// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64]
+#include <sslcake/core/threads.hpp>
+#include <sslcake/nn/resnet.hpp>
+#include <sslcake/optim/sgd.hpp>
+#include <sslcake/pretext/simclr.hpp>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace ssl = sslcake;
+
+int main(int count, char** arguments) try {
+  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--width", 64}};
+  for (int i = 1; i < count; i += 2) {
+    const auto at = options.find(arguments[i]);
+    if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < 1) {
+      std::fprintf(stderr, "expected an option such as --batch 64, got %s\n", arguments[i]);
+      return 2;
+    }
+    at->second = std::atoi(arguments[i + 1]);
+  }
+  ssl::set_threads(options["--threads"]);
+  ssl::seed(0);
+
+  const auto encoder = ssl::nn::resnet18({.stem = ssl::nn::Stem::small, .width = options["--width"]});
+  ssl::pretext::SimCLR task(encoder);
+  ssl::optim::SGD optimizer(task.parameters(), {.lr = 0.06, .momentum = 0.9, .weight_decay = 5e-4});
+  ssl::Random random(0, ssl::Purpose::test);
+  ssl::data::Batch batch;
+  const std::int64_t views = 2 * options["--batch"];
+  batch.images = ssl::random_normal({views, options["--size"], options["--size"], 3}, random);
+  batch.views = 2;
+  for (const auto& part : task.modules()) part.train(true);
+
+  std::vector<double> milliseconds;
+  double loss = 0;
+  for (int step = 0; step < options["--warmup"] + options["--steps"]; ++step) {
+    const auto start = std::chrono::steady_clock::now();
+    optimizer.zero_grad();
+    const auto outcome = task.loss(batch);
+    ssl::backward(outcome.loss);
+    optimizer.step();
+    loss = outcome.loss.item();
+    if (step >= options["--warmup"])
+      milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+
+  std::sort(milliseconds.begin(), milliseconds.end());
+  const auto n = milliseconds.size();
+  const double median = (milliseconds[n / 2] + milliseconds[(n - 1) / 2]) / 2;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("{\"program\": \"sslcake %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"loss\": %.5f}\n",
+              SSLCAKE_VERSION_STRING, median, milliseconds[0], 1000 * static_cast<double>(views) / median,
+              static_cast<double>(usage.ru_maxrss) / 1024, loss);
+} catch (const ssl::Error& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
