@@ -1,4 +1,4 @@
-#include "gradcheck.hpp"
+#include "fixture.hpp"
 
 #include <cmath>
 #include <utility>
@@ -101,6 +101,11 @@ OP_CASE("nt_xent") {
   gradcheck(loss(0.2, true), {embeddings(70, 3, 3)});  // three blocks of rows
 }
 
+TEST_CASE("NT-Xent agrees with PyTorch") {
+  replay("nt_xent",
+         {{"nt_xent", [](const FixtureCase& c) { return ops::nt_xent(c["z"], {.temperature = c.number("temperature")}).loss; }}});
+}
+
 TEST_CASE("NT-Xent equals the dense formula") {
   // 2N below, at and above the tile's size, with odd numbers of blocks and a last block that is not full.
   for (const std::int64_t rows : {2, 4, 30, 32, 34, 64, 66, 96, 130, 258}) {
@@ -181,8 +186,8 @@ TEST_CASE("NT-Xent never holds the matrix") {
   const auto result = ops::nt_xent(z);
   backward(result.loss);
   const auto used = memory_stats().peak - before;
-  CHECK(used < 4u << 20);                                    // tiles of 256 KB per thread, and a few (2N,d)
-  CHECK(used < sizeof(float) * rows * rows / 16);            // the matrix would be 64 MB
+  CHECK(used < 4u << 20);                          // tiles of 256 KB per thread, and a few (2N,d)
+  CHECK(used < sizeof(float) * rows * rows / 16);  // the matrix would be 64 MB
   CHECK(result.loss.item() > 0);
   CHECK(result.loss.item() < ops::nt_xent_chance(rows));
 }

@@ -1,0 +1,97 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "sslcake/core/random.hpp"
+#include "sslcake/kernels/cpu/isa.hpp"
+#include "sslcake/kernels/softmax_tile.hpp"
+
+using namespace sslcake;
+
+namespace {
+
+constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512};
+
+template <class Body>
+void for_each_isa(Body body) {
+  const auto before = kernels::isa();
+  for (const auto isa : every_isa) {
+    if (!kernels::supports(isa)) continue;
+    kernels::set_isa(isa);
+    INFO(name_of(isa));
+    body();
+  }
+  kernels::set_isa(before);
+}
+
+/// exp(x) as the kernels compute it, read off tile_weights: exp(x - 0) + exp(absent).
+float kernel_exp(float x) {
+  std::vector<float> s(16, x);
+  const float row = 0;
+  const std::vector<float> columns(16, 1e30f);
+  kernels::tile_weights<float>(1, 16, s.data(), 16, &row, columns.data());
+  return s[3];
+}
+
+}  // namespace
+
+TEST_CASE("the exponential of every variant is exact to two units in the last place") {
+  for_each_isa([] {
+    double worst = 0;
+    for (float x = -86.99f; x <= 1; x += 0.00371f) {
+      const double exact = std::exp(static_cast<double>(x));
+      worst = std::max(worst, std::abs(static_cast<double>(kernel_exp(x)) - exact) / exact);
+    }
+    CHECK(worst < 2.4e-7);
+    CHECK(kernel_exp(0) == 1);
+    CHECK(kernel_exp(-1e30f) == 0);
+    CHECK(kernel_exp(-200) == 0);
+    CHECK(std::isnan(kernel_exp(std::nanf(""))));
+  });
+}
+
+TEST_CASE("maxima, sums and weights of a tile") {
+  for_each_isa([] {
+    for (const std::int64_t columns : {1, 7, 16, 33}) {
+      constexpr std::int64_t rows = 5;
+      const std::int64_t stride = columns + 3;
+      Random random(0, Purpose::test, 0, static_cast<std::uint64_t>(columns));
+      std::vector<float> s(static_cast<std::size_t>(rows * stride), 1e9f);  // what lies between the rows must not be seen
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j) s[static_cast<std::size_t>(i * stride + j)] = random.uniform(-20, 20);
+      s[0] = static_cast<float>(kernels::absent_similarity);
+      const auto at = [&](std::int64_t i, std::int64_t j) {
+        return static_cast<double>(s[static_cast<std::size_t>(i * stride + j)]);
+      };
+      const auto least = static_cast<float>(kernels::least_maximum);
+      std::vector<float> row_max(rows, least), column_max(static_cast<std::size_t>(columns), least), row_sum(rows, 1.0f),
+          column_sum(static_cast<std::size_t>(columns), 2.0f);
+      kernels::tile_maxima(rows, columns, s.data(), stride, row_max.data(), column_max.data());
+      kernels::tile_sums(rows, columns, s.data(), stride, row_max.data(), column_max.data(), row_sum.data(), column_sum.data());
+      for (std::int64_t i = 0; i < rows; ++i) {
+        double most = kernels::least_maximum, sum = 1;
+        for (std::int64_t j = 0; j < columns; ++j) most = std::max(most, at(i, j));
+        for (std::int64_t j = 0; j < columns; ++j) sum += std::exp(at(i, j) - most);
+        CHECK(row_max[static_cast<std::size_t>(i)] == static_cast<float>(most));
+        CHECK(row_sum[static_cast<std::size_t>(i)] == doctest::Approx(sum).epsilon(1e-6));
+      }
+      for (std::int64_t j = 0; j < columns; ++j) {
+        double most = kernels::least_maximum, sum = 2;
+        for (std::int64_t i = 0; i < rows; ++i) most = std::max(most, at(i, j));
+        for (std::int64_t i = 0; i < rows; ++i) sum += std::exp(at(i, j) - most);
+        CHECK(column_max[static_cast<std::size_t>(j)] == static_cast<float>(most));
+        CHECK(column_sum[static_cast<std::size_t>(j)] == doctest::Approx(sum).epsilon(1e-6));
+      }
+      auto w = s;
+      kernels::tile_weights(rows, columns, w.data(), stride, row_max.data(), column_max.data());
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j) {
+          const double expected = std::exp(at(i, j) - static_cast<double>(row_max[static_cast<std::size_t>(i)])) +
+                                  std::exp(at(i, j) - static_cast<double>(column_max[static_cast<std::size_t>(j)]));
+          CHECK(w[static_cast<std::size_t>(i * stride + j)] == doctest::Approx(expected).epsilon(1e-6));
+        }
+      CHECK(w[static_cast<std::size_t>(stride - 1)] == 1e9f);
+    }
+  });
+}
