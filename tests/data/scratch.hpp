@@ -35,7 +35,9 @@ struct Scratch {
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     if (!file.flush()) throw sslcake::Error("cannot write " + name);
   }
-  void write(const std::string& name, const std::string& text) const { write(name, std::vector<std::uint8_t>(text.begin(), text.end())); }
+  void write(const std::string& name, const std::string& text) const {
+    write(name, std::vector<std::uint8_t>(text.begin(), text.end()));
+  }
   /// Makes a file `bytes` long: zeros that need no room on the disk.
   void extend(const std::string& name, std::uintmax_t bytes) const { std::filesystem::resize_file(path + "/" + name, bytes); }
   std::string path;

@@ -95,7 +95,8 @@ TEST_CASE("CIFAR-100: fine and coarse labels") {
   bytes[1] = 99;
   scratch.write("cifar-100-binary/test.bin", bytes);
   scratch.extend("cifar-100-binary/test.bin", 30740000);
-  const auto fine = data::cifar100(scratch.path, data::Split::test), coarse = data::cifar100(scratch.path, data::Split::test, true);
+  const auto fine = data::cifar100(scratch.path, data::Split::test),
+             coarse = data::cifar100(scratch.path, data::Split::test, true);
   CHECK(fine->size() == 10000);
   CHECK(fine->label(0) == 99);
   CHECK(coarse->label(0) == 17);

@@ -19,7 +19,8 @@ std::shared_ptr<data::MemoryDataset> numbered(std::int64_t n) {
     pixels.insert(pixels.end(), 6, static_cast<std::uint8_t>(i));
     labels.push_back(i % 3);
   }
-  return std::make_shared<data::MemoryDataset>(std::move(pixels), 2, 1, std::move(labels), std::vector<std::string>{"a", "b", "c"});
+  return std::make_shared<data::MemoryDataset>(std::move(pixels), 2, 1, std::move(labels),
+                                               std::vector<std::string>{"a", "b", "c"});
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ TEST_CASE("pictures in memory: mistakes are named") {
 
 TEST_CASE("pictures from a callback") {
   const data::FunctionDataset set(
-      5, [](std::int64_t i) { return image::Image(3, 2, 3, static_cast<std::uint8_t>(10 * i)); }, [](std::int64_t i) { return i / 2; });
+      5, [](std::int64_t i) { return image::Image(3, 2, 3, static_cast<std::uint8_t>(10 * i)); },
+      [](std::int64_t i) { return i / 2; });
   CHECK(set.size() == 5);
   CHECK(set.image(4).pixels == std::vector<std::uint8_t>(18, 40));
   CHECK(set.label(4) == 2);
@@ -150,7 +152,8 @@ TEST_CASE("a cache asks for each picture once, as long as there is room") {
   });
   const data::Cached cached(set, 75);  // two pictures of 30 bytes
   for (int round = 0; round < 3; ++round)
-    for (const std::int64_t i : {3, 1, 0, 2}) CHECK(cached.image(i).pixels == std::vector<std::uint8_t>(30, static_cast<std::uint8_t>(i)));
+    for (const std::int64_t i : {3, 1, 0, 2})
+      CHECK(cached.image(i).pixels == std::vector<std::uint8_t>(30, static_cast<std::uint8_t>(i)));
   CHECK(asked == std::vector<int>{3, 1, 3, 1});
   CHECK(cached.bytes_held() == 60);
   CHECK(contains(message_of([&] { cached.image(4); }), "got 4"));

@@ -22,7 +22,8 @@ augment::Recipe random_crop(int size = 4) { return plain(size).then(augment::Ran
 /// n pictures, grey level i for number i, label i mod 3.
 std::shared_ptr<data::FunctionDataset> levels(std::int64_t n) {
   return std::make_shared<data::FunctionDataset>(
-      n, [](std::int64_t i) { return image::Image(6, 5, 3, static_cast<std::uint8_t>(i)); }, [](std::int64_t i) { return i % 3; });
+      n, [](std::int64_t i) { return image::Image(6, 5, 3, static_cast<std::uint8_t>(i)); },
+      [](std::int64_t i) { return i % 3; });
 }
 
 /// As `levels`, but the pictures in `broken` cannot be read.
@@ -74,7 +75,8 @@ TEST_CASE("an epoch shows every picture once, in views side by side") {
       CHECK(batch.labels.data<std::int64_t>()[k] == index % 3);
       for (int v = 0; v < 2; ++v) {
         CHECK(batch.view_labels.data<std::int64_t>()[v * n + k] == 5 + v);
-        for (int j = 0; j < 48; ++j) CHECK(batch.view(v).data<float>()[k * 48 + j] == doctest::Approx(static_cast<double>(index) / 255));
+        for (int j = 0; j < 48; ++j)
+          CHECK(batch.view(v).data<float>()[k * 48 + j] == doctest::Approx(static_cast<double>(index) / 255));
       }
     }
   }
@@ -185,7 +187,8 @@ TEST_CASE("exceptions come out in the place of their batch, and the loader goes 
     loader.start(0, 0);
     CHECK(loader.next(batch));
   }
-  data::Loader custom(levels(4), {{plain().custom([](image::Image&, Random&) { throw Error("a recipe's own"); })}}, {.batch = 2, .workers = 1});
+  data::Loader custom(levels(4), {{plain().custom([](image::Image&, Random&) { throw Error("a recipe's own"); })}},
+                      {.batch = 2, .workers = 1});
   data::Batch batch;
   CHECK(contains(message_of([&] { custom.next(batch); }), "a recipe's own"));
 }

@@ -115,7 +115,8 @@ class PatternPainter {
       u *= u * (3 - 2 * u);
       v *= v * (3 - 2 * v);
       const auto node = [&](int i, int j) {
-        return value[static_cast<std::size_t>((row + j) & (nodes - 1)) * nodes + static_cast<std::size_t>((column + i) & (nodes - 1))];
+        return value[static_cast<std::size_t>((row + j) & (nodes - 1)) * nodes +
+                     static_cast<std::size_t>((column + i) & (nodes - 1))];
       };
       const float top = node(0, 0) + u * (node(1, 0) - node(0, 0)), bottom = node(0, 1) + u * (node(1, 1) - node(0, 1));
       return 0.7f * (top + v * (bottom - top)) - 0.03f;
@@ -130,7 +131,8 @@ class PatternPainter {
     for (int j = -reach; j <= reach; ++j)
       for (int i = -reach; i <= reach; ++i) {
         const float a = static_cast<float>(i) * spacing + x0 + spacing * random_.uniform(-0.1f, 0.1f);
-        const float b = (static_cast<float>(j) + 0.5f * static_cast<float>(i & 1)) * spacing + y0 + spacing * random_.uniform(-0.1f, 0.1f);
+        const float b =
+            (static_cast<float>(j) + 0.5f * static_cast<float>(i & 1)) * spacing + y0 + spacing * random_.uniform(-0.1f, 0.1f);
         const float turn = random_.uniform(0, 2 * std::numbers::pi_v<float>);
         const float cx = 0.5f * side + cos_ * a - sin_ * b, cy = 0.5f * side + sin_ * a + cos_ * b;
         if (cx < -spacing || cy < -spacing || cx > side + spacing || cy > side + spacing) continue;
@@ -182,7 +184,8 @@ class PatternPainter {
     }
     struct Spot { float x, y, radius; Colour colour; };
     std::array<Spot, 2> spots;
-    const auto count = random_.below(4) / 2 + random_.below(4) / 3;  // none: 3/8, one: 1/2, two: 1/8
+    auto count = random_.below(4) / 2;  // none: 3/8, one: 1/2, two: 1/8
+    count += random_.below(4) / 3;
     const float side = static_cast<float>(side_);
     for (std::size_t k = 0; k < count; ++k)
       spots[k] = {random_.uniform(0, side), random_.uniform(0, side), side * random_.uniform(0.08f, 0.2f),
@@ -217,7 +220,9 @@ class PatternPainter {
     }
   }
 
-  std::size_t index(int x, int y) const { return static_cast<std::size_t>(y) * static_cast<std::size_t>(side_) + static_cast<std::size_t>(x); }
+  std::size_t index(int x, int y) const {
+    return static_cast<std::size_t>(y) * static_cast<std::size_t>(side_) + static_cast<std::size_t>(x);
+  }
 
   Random& random_;
   int side_;

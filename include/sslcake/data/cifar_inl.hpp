@@ -7,8 +7,9 @@ namespace sslcake::inline v0::data {
 
 namespace detail {
 
-SSLCAKE_INLINE void append_cifar(const std::uint8_t* bytes, std::size_t size, std::size_t label_bytes, std::size_t label_at, int classes,
-                                 const std::string& file, std::vector<std::uint8_t>& pixels, std::vector<std::int64_t>& labels) {
+SSLCAKE_INLINE void append_cifar(const std::uint8_t* bytes, std::size_t size, std::size_t label_bytes, std::size_t label_at,
+                                 int classes, const std::string& file, std::vector<std::uint8_t>& pixels,
+                                 std::vector<std::int64_t>& labels) {
   constexpr std::size_t plane = 32 * 32;
   const std::size_t record = label_bytes + 3 * plane;
   if (size % record != 0)
@@ -30,8 +31,9 @@ SSLCAKE_INLINE void append_cifar(const std::uint8_t* bytes, std::size_t size, st
 }
 
 /// Reads files of `records` records each into one data set.
-inline std::shared_ptr<MemoryDataset> read_cifar(const char* where, const std::string& folder, const std::vector<std::string>& files,
-                                                 std::int64_t records, std::size_t label_bytes, std::size_t label_at, int classes,
+inline std::shared_ptr<MemoryDataset> read_cifar(const char* where, const std::string& folder,
+                                                 const std::vector<std::string>& files, std::int64_t records,
+                                                 std::size_t label_bytes, std::size_t label_at, int classes,
                                                  std::vector<std::string> class_names, const std::string& advice) {
   std::vector<std::uint8_t> pixels;
   std::vector<std::int64_t> labels;

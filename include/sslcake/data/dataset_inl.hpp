@@ -35,13 +35,18 @@ SSLCAKE_INLINE bool has_labels(const Dataset& dataset) {
   return dataset.size() > 0;
 }
 
-SSLCAKE_INLINE MemoryDataset::MemoryDataset(std::vector<std::uint8_t> pixels, int width, int height, std::vector<std::int64_t> labels,
-                                            std::vector<std::string> class_names)
-    : pixels_(std::move(pixels)), labels_(std::move(labels)), class_names_(std::move(class_names)), width_(width), height_(height) {
+SSLCAKE_INLINE MemoryDataset::MemoryDataset(std::vector<std::uint8_t> pixels, int width, int height,
+                                            std::vector<std::int64_t> labels, std::vector<std::string> class_names)
+    : pixels_(std::move(pixels)),
+      labels_(std::move(labels)),
+      class_names_(std::move(class_names)),
+      width_(width),
+      height_(height) {
   if (width < 1 || height < 1) fail("MemoryDataset", "expected width and height of at least 1, got ", width, " and ", height);
   const auto bytes = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3;
   if (pixels_.size() % bytes != 0)
-    fail("MemoryDataset", "expected a multiple of ", bytes, " bytes (", height, " x ", width, " x 3 a picture), got ", pixels_.size());
+    fail("MemoryDataset", "expected a multiple of ", bytes, " bytes (", height, " x ", width, " x 3 a picture), got ",
+         pixels_.size());
   size_ = static_cast<std::int64_t>(pixels_.size() / bytes);
   if (!labels_.empty() && labels_.size() != static_cast<std::size_t>(size_))
     fail("MemoryDataset", "expected ", size_, " labels, one for each picture, or none, got ", labels_.size());

@@ -36,7 +36,8 @@ SSLCAKE_INLINE std::vector<std::uint8_t> read_bytes(const char* where, const std
   if (bytes >= 0 && found != bytes)
     fail(where, "expected '", path, "' to have ", bytes, " bytes, found ", found,
          found < bytes ? ": the file is incomplete; " : ": it is another file; ", advice);
-  if (found < 0 || found > most) fail(where, "expected '", path, "' to have at most ", most, " bytes, found ", found, "; ", advice);
+  if (found < 0 || found > most)
+    fail(where, "expected '", path, "' to have at most ", most, " bytes, found ", found, "; ", advice);
   const io::InputFile file(path);
   std::vector<std::uint8_t> content(static_cast<std::size_t>(found));
   file.read(0, content.data(), content.size());

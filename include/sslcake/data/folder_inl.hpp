@@ -153,7 +153,8 @@ struct ImageFolder::State {
 
 SSLCAKE_INLINE ImageFolder::~ImageFolder() = default;
 
-SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOptions& options) : state_(std::make_unique<State>()) {
+SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOptions& options)
+    : state_(std::make_unique<State>()) {
   auto& s = *state_;
   s.root = path.empty() ? "." : path;
   s.options = options;
@@ -199,8 +200,9 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
 
   for (const auto& file : s.paths) {
     const auto begin = inner.empty() ? 0 : inner.size() + 1, slash = file.find('/', begin);
-    const auto name = slash == std::string::npos ? s.class_names.end()
-                                                 : std::lower_bound(s.class_names.begin(), s.class_names.end(), file.substr(begin, slash - begin));
+    const auto name = slash == std::string::npos
+                          ? s.class_names.end()
+                          : std::lower_bound(s.class_names.begin(), s.class_names.end(), file.substr(begin, slash - begin));
     s.labels.push_back(name == s.class_names.end() ? -1 : name - s.class_names.begin());
   }
   // One readable picture is enough to start with. Where there is none, better say so now than in the first batch.

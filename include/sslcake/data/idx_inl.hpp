@@ -14,8 +14,8 @@ SSLCAKE_INLINE IdxArray parse_idx(const std::uint8_t* bytes, std::size_t size, i
   const std::size_t header = 4 + 4 * static_cast<std::size_t>(rank);
   if (size < header) fail("idx", "expected a header of ", header, " bytes in '", file, "', found ", size, " bytes in all");
   if (bytes[0] != 0 || bytes[1] != 0 || bytes[2] != 8 || bytes[3] != rank)
-    fail("idx", "expected '", file, "' to start with 0 0 8 ", rank, " (unsigned bytes, ", rank, rank == 1 ? " dimension" : " dimensions",
-         "), found ", bytes[0], " ", bytes[1], " ", bytes[2], " ", bytes[3]);
+    fail("idx", "expected '", file, "' to start with 0 0 8 ", rank, " (unsigned bytes, ", rank,
+         rank == 1 ? " dimension" : " dimensions", "), found ", bytes[0], " ", bytes[1], " ", bytes[2], " ", bytes[3]);
   IdxArray array;
   std::uint64_t count = 1;  // at most 2^62: the extents are held against what the file could hold before they are multiplied
   for (int d = 0; d < rank; ++d) {
@@ -23,12 +23,14 @@ SSLCAKE_INLINE IdxArray parse_idx(const std::uint8_t* bytes, std::size_t size, i
     const std::uint64_t extent = std::uint64_t{b[0]} << 24 | std::uint64_t{b[1]} << 16 | std::uint64_t{b[2]} << 8 | b[3];
     if (extent == 0 || extent > size)
       fail("idx", "expected extents from 1 to the file's ", size, " bytes in '", file, "', found ", extent, " for dimension ", d);
-    if (count > size / extent) fail("idx", "expected as many values in '", file, "' as its header says, found only ", size - header);
+    if (count > size / extent)
+      fail("idx", "expected as many values in '", file, "' as its header says, found only ", size - header);
     count *= extent;
     array.extents.push_back(static_cast<std::int64_t>(extent));
   }
   if (count != size - header)
-    fail("idx", "expected ", count, " values in '", file, "' as its header says, found ", size - header, ": the file is incomplete or damaged");
+    fail("idx", "expected ", count, " values in '", file, "' as its header says, found ", size - header,
+         ": the file is incomplete or damaged");
   array.values = bytes + header;
   return array;
 }

@@ -65,7 +65,8 @@ class Loader {
   /// in size.
   Loader(DatasetPtr dataset, Views views, const LoaderOptions& options = {});
   /// For a data set that outlives the loader.
-  Loader(const Dataset& dataset, Views views, const LoaderOptions& options = {}) : Loader(borrow(dataset), std::move(views), options) {}
+  Loader(const Dataset& dataset, Views views, const LoaderOptions& options = {})
+      : Loader(borrow(dataset), std::move(views), options) {}
   ~Loader();  // waits for pictures that are being prepared, no longer
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;

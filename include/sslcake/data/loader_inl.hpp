@@ -46,7 +46,8 @@ struct Loader::State {
     if (count < 1) fail("Loader", "expected a data set with pictures, got an empty one");
     if (options.batch < 1) fail("Loader", "expected a batch of at least 1, got ", options.batch);
     if (options.drop_last && options.batch > count)
-      fail("Loader", "expected a batch no larger than the data set (", count, " pictures), got ", options.batch, "; use a smaller batch");
+      fail("Loader", "expected a batch no larger than the data set (", count, " pictures), got ", options.batch,
+           "; use a smaller batch");
     if (options.prefetch < 1) fail("Loader", "expected prefetch of at least 1 batch, got ", options.prefetch);
     if (options.workers < -1 || options.workers > 1024)
       fail("Loader", "expected 0 to 1024 workers, or -1 for as many as threads(), got ", options.workers);
@@ -55,7 +56,8 @@ struct Loader::State {
     width = views[0].recipe.width();
     for (const auto& view : views)
       if (view.recipe.height() != height || view.recipe.width() != width)
-        fail("Loader", "expected views of one size, got ", width, " x ", height, " and ", view.recipe.width(), " x ", view.recipe.height());
+        fail("Loader", "expected views of one size, got ", width, " x ", height, " and ", view.recipe.width(), " x ",
+             view.recipe.height());
     if (options.workers < 0) options.workers = threads();
     batches = options.drop_last ? count / options.batch : (count + options.batch - 1) / options.batch;
     slots.resize(static_cast<std::size_t>(options.prefetch));
@@ -225,8 +227,8 @@ struct Loader::State {
     slot.labels[k] = dataset->label(index);
     const auto n = slot.batch.size(), numbers = height * width * 3;
     for (std::size_t v = 0; v < views.size(); ++v) {
-      Random random(options.seed, Purpose::augment, static_cast<std::uint64_t>(slot.batch.epoch), static_cast<std::uint64_t>(drawn),
-                    static_cast<std::uint32_t>(v));
+      Random random(options.seed, Purpose::augment, static_cast<std::uint64_t>(slot.batch.epoch),
+                    static_cast<std::uint64_t>(drawn), static_cast<std::uint32_t>(v));
       views[v].recipe.make(random, picture, slot.images + (static_cast<std::int64_t>(v) * n + k) * numbers);
     }
   }

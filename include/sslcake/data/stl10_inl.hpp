@@ -15,8 +15,8 @@ SSLCAKE_INLINE Stl10::Stl10(const std::string& folder, Split split) {
   size_ = split == Split::train ? 5000 : split == Split::test ? 8000 : 100000;
   file_ = std::make_unique<io::InputFile>(detail::join(inner, part + "_X.bin"));
   if (const auto bytes = static_cast<std::uint64_t>(size_) * picture_bytes; file_->size() != bytes)
-    fail("stl10", "expected '", file_->path(), "' to have ", bytes, " bytes (", size_, " pictures of ", picture_bytes, "), found ",
-         file_->size(), "; ", advice);
+    fail("stl10", "expected '", file_->path(), "' to have ", bytes, " bytes (", size_, " pictures of ", picture_bytes,
+         "), found ", file_->size(), "; ", advice);
   class_names_ = detail::read_lines(detail::join(inner, "class_names.txt"));
   class_names_.resize(10, "?");
   if (split == Split::unlabeled) {
@@ -26,7 +26,8 @@ SSLCAKE_INLINE Stl10::Stl10(const std::string& folder, Split split) {
   const auto label_path = detail::join(inner, part + "_y.bin");
   for (const auto b : detail::read_bytes("stl10", label_path, size_, advice)) {
     if (b < 1 || b > 10)
-      fail("stl10", "expected labels from 1 to 10 in '", label_path, "', found ", b, " at ", labels_.size(), ": the file is damaged");
+      fail("stl10", "expected labels from 1 to 10 in '", label_path, "', found ", b, " at ", labels_.size(),
+           ": the file is damaged");
     labels_.push_back(b - 1);
   }
 }
