@@ -40,6 +40,7 @@ void for_each_product(const ConvShape& s, Visit visit) {
 template <class T>
 struct Results {
   std::vector<T> y, dx, dw;
+  std::vector<double> sum = {}, sum_sq = {};  // filled by kernels only
   bool operator==(const Results&) const = default;
 };
 
@@ -83,11 +84,15 @@ std::vector<float> unguarded(const std::vector<float>& values) {
 }
 
 Results<float> run(const test::Variant& kernels, const ConvShape& s, const Operands& in) {
+  auto sums_y = guarded(output_size(s));
+  std::vector<double> sum(static_cast<std::size_t>(s.o)), squares = sum;
+  kernels.conv2d_forward_sums(s, in.x.data() + 1, in.w.data() + 1, sums_y.data() + 1, nullptr, sum.data(), squares.data());
   auto y = guarded(output_size(s)), dx = guarded(input_size(s)), dw = guarded(weight_size(s));
   kernels.conv2d_forward(s, in.x.data() + 1, in.w.data() + 1, y.data() + 1);
   kernels.conv2d_input_grad(s, in.dy.data() + 1, in.w.data() + 1, dx.data() + 1);
   kernels.conv2d_weight_grad(s, in.x.data() + 1, in.dy.data() + 1, dw.data() + 1);
-  return {unguarded(y), unguarded(dx), unguarded(dw)};
+  CHECK(unguarded(y) == unguarded(sums_y));
+  return {unguarded(y), unguarded(dx), unguarded(dw), sum, squares};
 }
 
 double excess(const std::vector<float>& got, const std::vector<double>& wanted, const std::vector<double>& size) {
@@ -216,6 +221,42 @@ TEST_CASE("conv2d: the same bits with one, two and three threads") {
       }
     }
   }
+}
+
+TEST_CASE("conv2d: sums of the result per channel") {
+  sslcake::Random random(9, sslcake::Purpose::test);
+  const ConvShape shapes[] = {
+      {.n = 13, .h = 9, .w = 8, .c = 16, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},  // whole panels and a rest
+      {.n = 2, .h = 12, .w = 9, .c = 3, .o = 21, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1},
+      {.n = 3, .h = 7, .w = 5, .c = 20, .o = 24},
+      {.n = 7, .h = 6, .w = 6, .c = 24, .o = 24, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 24},
+      {.n = 7, .h = 6, .w = 6, .c = 12, .o = 18, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 3},
+      {.n = 0, .h = 6, .w = 6, .c = 4, .o = 5, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+  };
+  for (const ConvShape& s : shapes)
+    for (const bool centered : {false, true}) {
+      const Operands in = fill(random, s, true);
+      const auto center = test::integers(random, s.o);
+      Results<double> size;
+      const Results<double> exact = direct(s, in, size);
+      std::vector<double> sum(static_cast<std::size_t>(s.o)), squares = sum;
+      for (std::size_t i = 0; i < exact.y.size(); ++i) {
+        const std::size_t o = i % static_cast<std::size_t>(s.o);
+        const double d = exact.y[i] - (centered ? center[o] : 0.0f);
+        sum[o] += d, squares[o] += d * d;
+      }
+      for (const auto& variant : test::variants()) {
+        CAPTURE(variant.name);
+        auto y = guarded(output_size(s));
+        std::vector<double> got(sum.size(), -1.0), got_squares = got;
+        variant.kernels->conv2d_forward_sums(s, in.x.data() + 1, in.w.data() + 1, y.data() + 1,
+                                             centered ? center.data() : nullptr, got.data(), got_squares.data());
+        CHECK(test::widen(unguarded(y)) == exact.y);
+        CHECK(got == sum);
+        for (std::size_t o = 0; o < sum.size(); ++o)  // squares of integers may leave float32's exact range
+          CHECK(std::abs(got_squares[o] - squares[o]) <= 1e-6 * squares[o]);
+      }
+    }
 }
 
 TEST_CASE("conv2d: empty extents") {

@@ -15,7 +15,8 @@ namespace test {
 std::vector<NamedVariant> variants() {
   namespace kernels = sslcake::kernels;
   static constexpr Variant reference{kernels::reference::gemm, kernels::reference::conv2d_forward,
-                                     kernels::reference::conv2d_input_grad, kernels::reference::conv2d_weight_grad};
+                                     kernels::reference::conv2d_forward_sums, kernels::reference::conv2d_input_grad,
+                                     kernels::reference::conv2d_weight_grad};
   std::vector<NamedVariant> all{{"reference", &reference}, {"portable", &kernels::portable::variant()}};
 #if SSLCAKE_X86
   if (supports(kernels::Isa::avx2)) {

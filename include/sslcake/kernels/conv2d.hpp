@@ -18,6 +18,15 @@ namespace sslcake::inline v0::kernels {
 void conv2d_forward(const ConvShape& shape, const float* x, const float* w, float* y);
 void conv2d_forward(const ConvShape& shape, const double* x, const double* w, double* y);
 
+/// conv2d_forward that also sums its result per channel, while it is still in the cache: sum[o] = sum of d and
+/// sum_sq[o] = sum of d·d over all images and pixels, where d = y - center[o]. With M of them, the channel's mean is
+/// center + sum/M and its variance sum_sq/M - (sum/M)^2, which cancels badly only if the mean is far from `center`
+/// compared with the deviation: batch norm passes its running mean. `center` may be null (zeros).
+void conv2d_forward_sums(const ConvShape& shape, const float* x, const float* w, float* y, const float* center, double* sum,
+                         double* sum_sq);
+void conv2d_forward_sums(const ConvShape& shape, const double* x, const double* w, double* y, const double* center, double* sum,
+                         double* sum_sq);
+
 /// dx (N,H,W,C): the gradient with respect to the input, given dy (N,OH,OW,O). Overwrites dx.
 void conv2d_input_grad(const ConvShape& shape, const float* dy, const float* w, float* dx);
 void conv2d_input_grad(const ConvShape& shape, const double* dy, const double* w, double* dx);

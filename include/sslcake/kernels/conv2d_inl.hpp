@@ -31,6 +31,16 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const double* x, cons
   detail::check(shape);
   reference::conv2d_forward(shape, x, w, y);
 }
+SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const float* x, const float* w, float* y, const float* center,
+                                        double* sum, double* sum_sq) {
+  detail::check(shape);
+  variant().conv2d_forward_sums(shape, x, w, y, center, sum, sum_sq);
+}
+SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const double* x, const double* w, double* y,
+                                        const double* center, double* sum, double* sum_sq) {
+  detail::check(shape);
+  reference::conv2d_forward_sums(shape, x, w, y, center, sum, sum_sq);
+}
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const float* dy, const float* w, float* dx) {
   detail::check(shape);
   variant().conv2d_input_grad(shape, dy, w, dx);

@@ -16,7 +16,11 @@ void gemm(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64
 
 void conv2d_forward(const ConvShape& shape, const float* x, const float* w, float* y);
 void conv2d_forward(const ConvShape& shape, const double* x, const double* w, double* y);
+void conv2d_forward_sums(const ConvShape& shape, const float* x, const float* w, float* y, const float* center, double* sum,
+                         double* sum_sq);
 void conv2d_input_grad(const ConvShape& shape, const float* dy, const float* w, float* dx);
+void conv2d_forward_sums(const ConvShape& shape, const double* x, const double* w, double* y, const double* center, double* sum,
+                         double* sum_sq);
 void conv2d_input_grad(const ConvShape& shape, const double* dy, const double* w, double* dx);
 void conv2d_weight_grad(const ConvShape& shape, const float* x, const float* dy, float* dw);
 void conv2d_weight_grad(const ConvShape& shape, const double* x, const double* dy, double* dw);

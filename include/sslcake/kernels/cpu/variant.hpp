@@ -15,6 +15,8 @@ struct Variant {
   void (*gemm)(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                const float* b, std::int64_t ldb, float* c, std::int64_t ldc, bool accumulate);
   void (*conv2d_forward)(const ConvShape& shape, const float* x, const float* w, float* y);
+  void (*conv2d_forward_sums)(const ConvShape& shape, const float* x, const float* w, float* y, const float* center, double* sum,
+                              double* sum_sq);
   void (*conv2d_input_grad)(const ConvShape& shape, const float* dy, const float* w, float* dx);
   void (*conv2d_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw);
 };

@@ -6,6 +6,7 @@
 
 #include "../../../core/storage.hpp"
 #include "../../../core/threads.hpp"
+#include "../../channel_sums.hpp"
 #include "../../conv_shape.hpp"
 #include "../correlation.hpp"
 #include "../variant.hpp"

@@ -47,9 +47,58 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const PackedWeig
   });
 }
 
+/// Sums of results per channel, taken while the results are still in the cache: of (y - center) and of its square.
+struct ChannelSums {
+  const float* center = nullptr;  // one per result channel
+  float* partial = nullptr;       // (parts, 2, channels)
+  std::int64_t channels = 0;
+};
+
+template <int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void sum_columns(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows,
+                                                      std::int64_t column, const float* center, float* sum, float* squares) {
+  Vector middle[V], first[V] = {}, second[V] = {};
+  SSLCAKE_UNROLL
+  for (int v = 0; v < V; ++v) middle[v] = *reinterpret_cast<const UnalignedVector*>(center + column + v * lanes);
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t r = 0; r < tiles[i].count; ++r) {
+      const float* y = rows[i * tile_rows + r] + column;
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) {
+        const Vector d = *reinterpret_cast<const UnalignedVector*>(y + v * lanes) - middle[v];
+        first[v] += d;
+        second[v] += d * d;
+      }
+    }
+  SSLCAKE_UNROLL
+  for (int v = 0; v < V; ++v) {
+    *reinterpret_cast<UnalignedVector*>(sum + column + v * lanes) = first[v];
+    *reinterpret_cast<UnalignedVector*>(squares + column + v * lanes) = second[v];
+  }
+}
+
+/// The sums of one part for channels [column, column + width).
+inline void add_sums(const ChannelSums& sums, std::int64_t part, const detail::TilePlan::Tile* tiles, std::int64_t count,
+                     float* const* rows, std::int64_t column, std::int64_t width) {
+  float *sum = sums.partial + part * 2 * sums.channels, *squares = sum + sums.channels;
+  if (width == tile_columns) return sum_columns<2>(tiles, count, rows, column, sums.center, sum, squares);
+  if (width == lanes) return sum_columns<1>(tiles, count, rows, column, sums.center, sum, squares);
+  for (std::int64_t j = column; j < column + width; ++j) {
+    float first = 0, second = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t r = 0; r < tiles[i].count; ++r) {
+        const float d = rows[i * tile_rows + r][j] - sums.center[j];
+        first += d;
+        second += d * d;
+      }
+    sum[j] = first, squares[j] = second;
+  }
+}
+
 /// One part of the pixels, panels [first, last).
 inline void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w,
-                           const float* source, float* result, std::int64_t part, std::int64_t first, std::int64_t last) {
+                           const float* source, float* result, std::int64_t part, std::int64_t first, std::int64_t last,
+                           const ChannelSums& sums) {
   const Workspace<float> scratch(plan.scratch());
   const Workspace<const float*> from(plan.most_tiles() * tile_rows);
   const Workspace<float*> to(plan.most_tiles() * tile_rows);
@@ -84,11 +133,12 @@ inline void correlate_part(const detail::Correlation& c, const detail::TilePlan&
           run_tile(in, to.data() + i * tile_rows, column, tiles[i].count, w.width(j), accumulate);
         }
       }
+    if (sums.partial) add_sums(sums, part, tiles.data(), count, to.data(), column, w.width(j));
   }
 }
 
-inline void correlate(const detail::Correlation& c, const PackedWeights& w, const float* source, float* result) {
-  const detail::TilePlan plan(c, tile_rows);
+inline void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w, const float* source,
+                      float* result, const ChannelSums& sums = {}) {
   // Where there are few pixels, panels are shared out as well.
   const std::int64_t panels = w.groups * w.panels;
   std::int64_t panel_parts = 1;
@@ -96,7 +146,7 @@ inline void correlate(const detail::Correlation& c, const PackedWeights& w, cons
   parallel_chunks(plan.parts() * panel_parts, [&](std::int64_t part) {
     const std::int64_t which = part % panel_parts;
     correlate_part(c, plan, w, source, result, part / panel_parts, panels * which / panel_parts,
-                   panels * (which + 1) / panel_parts);
+                   panels * (which + 1) / panel_parts, sums);
   });
 }
 
@@ -104,16 +154,47 @@ inline void correlate(const detail::Correlation& c, const PackedWeights& w, cons
 inline bool takes_windows(const ConvShape& s) { return s.c < 8 && s.groups == 1 && s.dilation_w == 1 && s.kw > 1; }
 
 inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, float* y) {
+  if (is_depthwise(s)) return correlate_channels(detail::forward_correlation(s, false), s, w, x, y);
   const bool windows = takes_windows(s);
   const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
   pack_forward(s, w, packed);
-  correlate(detail::forward_correlation(s, windows), packed, x, y);
+  const detail::Correlation c = detail::forward_correlation(s, windows);
+  correlate(c, detail::TilePlan(c, tile_rows), packed, x, y);
+}
+
+inline void conv2d_forward_sums(const ConvShape& s, const float* x, const float* w, float* y, const float* center, double* sum,
+                                double* sum_sq) {
+  if (is_depthwise(s)) {
+    conv2d_forward(s, x, w, y);
+    return detail::sum_channels(y, s.n * s.oh() * s.ow(), s.o, center, sum, sum_sq);
+  }
+  const bool windows = takes_windows(s);
+  const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
+  pack_forward(s, w, packed);
+  const detail::Correlation c = detail::forward_correlation(s, windows);
+  const detail::TilePlan plan(c, tile_rows);
+  const Workspace<float> zeros(center ? 0 : s.o), partial(plan.parts() * 2 * s.o);
+  if (!center && s.o > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(s.o));
+  correlate(c, plan, packed, x, y, {center ? center : zeros.data(), partial.data(), s.o});
+  parallel_for(s.o, 32, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
+    for (std::int64_t part = 0; part < plan.parts(); ++part)
+      for (std::int64_t o = begin; o < end; ++o) {
+        sum[o] += partial[2 * part * s.o + o];
+        sum_sq[o] += partial[(2 * part + 1) * s.o + o];
+      }
+  });
 }
 
 inline void conv2d_input_grad(const ConvShape& s, const float* dy, const float* w, float* dx) {
+  if (is_depthwise(s)) {
+    for (const detail::Correlation& c : detail::input_grad_correlations(s)) correlate_channels(c, s, w, dy, dx);
+    return;
+  }
   const PackedWeights packed(s.groups, s.taps(), s.group_o(), s.group_c());
   pack_input_grad(s, w, packed);
-  for (const detail::Correlation& c : detail::input_grad_correlations(s)) correlate(c, packed, dy, dx);
+  for (const detail::Correlation& c : detail::input_grad_correlations(s))
+    correlate(c, detail::TilePlan(c, tile_rows), packed, dy, dx);
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE

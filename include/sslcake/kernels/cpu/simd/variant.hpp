@@ -6,6 +6,8 @@
 //
 #include "gemm.hpp"
 //
+#include "depthwise.hpp"
+//
 #include "correlate.hpp"
 //
 #include "weight_grad.hpp"
@@ -13,7 +15,7 @@
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
 SSLCAKE_INLINE const Variant& variant() {
-  static constexpr Variant table{gemm, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+  static constexpr Variant table{gemm, conv2d_forward, conv2d_forward_sums, conv2d_input_grad, conv2d_weight_grad};
   return table;
 }
 

@@ -5,21 +5,21 @@
 
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
-/// How the work is cut, from the extents alone: output channels into parts that write to different places, pixel
-/// blocks into parts that each sum into a matrix of their own.
+/// How the work is cut, from the extents alone: pixel blocks into parts that each sum into a matrix of their own, and
+/// output channels into parts that write to different places.
 struct WeightGradGrid {
-  std::int64_t groups, parts_per_group, pixel_parts;
+  std::int64_t groups, parts_per_group = 1, pixel_parts = 1;
 
-  WeightGradGrid(const ConvShape& s, std::int64_t blocks) : groups(s.groups), parts_per_group(1), pixel_parts(1) {
-    const std::int64_t floats = s.o * s.taps() * s.group_c();
-    constexpr std::int64_t most_floats = 4 << 20;  // of all private matrices together
-    while (groups * parts_per_group * pixel_parts < 32) {
-      // Every part packs x anew, which pays for many output channels; private matrices cost memory and their sum.
-      if (floats <= 65536 && blocks / pixel_parts >= 4 && 2 * pixel_parts * floats <= most_floats) pixel_parts *= 2;
-      else if (s.group_o() / parts_per_group >= 8 * tile_rows) parts_per_group *= 2;
-      else if (blocks / pixel_parts >= 4 && 2 * pixel_parts * floats <= most_floats) pixel_parts *= 2;
-      else break;
-    }
+  WeightGradGrid(const ConvShape& s, std::int64_t blocks) : groups(s.groups) {
+    const std::int64_t floats = s.o * s.taps() * s.group_c(), pixels = s.n * s.oh() * s.ow();
+    // Adding up private matrices costs as much as some hundred pixels each, and memory: 16 MB at most.
+    const auto may_double = [&] {
+      const std::int64_t parts = 2 * pixel_parts;
+      return parts <= blocks && parts * 2048 <= pixels && parts * floats <= (4 << 20);
+    };
+    while (count() < 32 && may_double()) pixel_parts *= 2;
+    // Every part of the channels packs x anew, which many channels pay for.
+    while (count() < 32 && s.group_o() / parts_per_group >= 8 * tile_rows) parts_per_group *= 2;
   }
   std::int64_t count() const { return groups * parts_per_group * pixel_parts; }
 };
@@ -32,11 +32,16 @@ struct WeightGrad {
   const float* dy;
   bool windows;
   std::int64_t taps, columns;  // the result is (O, taps, columns)
+  std::int64_t step_h, step_w;  // 1x1 kernels see only every such pixel of x; others are not packed
   detail::PixelBlocks blocks;
 
   WeightGrad(const ConvShape& shape, const float* x_, const float* dy_, std::int64_t wanted)
       : s(shape), x(x_), dy(dy_), windows(takes_windows(shape)), taps(windows ? s.kh : s.taps()),
-        columns(windows ? s.kw * s.c : s.group_c()), blocks(shape, wanted, windows) {}
+        columns(windows ? s.kw * s.c : s.group_c()), step_h(is_sparse(s) ? s.stride_h : 1),
+        step_w(is_sparse(s) ? s.stride_w : 1), blocks(is_sparse(s) ? seen_pixels(s) : s, wanted, windows) {}
+
+  static bool is_sparse(const ConvShape& s) { return s.taps() == 1 && s.pad_h == 0 && s.pad_w == 0; }
+  static ConvShape seen_pixels(const ConvShape& s) { return {.n = s.n, .h = s.oh(), .w = s.ow(), .c = s.c, .o = s.o}; }
 };
 
 /// Pixels of one block: a span of rows in some images.
@@ -64,16 +69,17 @@ inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t
 inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t c, std::int64_t count, std::int64_t width,
                    float* out) {
   const ConvShape& s = job.s;
-  const std::int64_t pixels = (block.span.source_end - block.span.source_begin) * s.w;
-  for (std::int64_t n = block.image; n < block.image + block.images; ++n) {
-    const float* from = job.x + (n * s.h + block.span.source_begin) * s.w * s.c + c;
-    if (count == tile_columns)
-      for (std::int64_t p = 0; p < pixels; ++p, from += s.c, out += tile_columns)
-        std::memcpy(out, from, sizeof(float) * tile_columns);
-    else
-      for (std::int64_t p = 0; p < pixels; ++p, from += s.c, out += width)
-        for (std::int64_t j = 0; j < width; ++j) out[j] = j < count ? from[j] : 0.0f;
-  }
+  const std::int64_t step = job.step_w * s.c;
+  for (std::int64_t n = block.image; n < block.image + block.images; ++n)
+    for (std::int64_t i = block.span.source_begin; i < block.span.source_end; ++i) {
+      const float* from = job.x + (n * s.h + i * job.step_h) * s.w * s.c + c;
+      if (count == tile_columns)
+        for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, out += tile_columns)
+          std::memcpy(out, from, sizeof(float) * tile_columns);
+      else
+        for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, out += width)
+          for (std::int64_t j = 0; j < width; ++j) out[j] = j < count ? from[j] : 0.0f;
+    }
 }
 
 /// Output channels [o_begin, o_end) of one group, pixel blocks [block_begin, block_end).
@@ -126,6 +132,7 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
 inline void conv2d_weight_grad(const ConvShape& s, const float* x, const float* dy, float* dw) {
   const std::int64_t floats = s.o * s.taps() * s.group_c();
   if (floats == 0) return;
+  if (is_depthwise(s)) return depthwise_weight_grad(s, x, dy, dw);
   const WeightGrad job(s, x, dy, 256);
   if (job.blocks.count() == 0) {
     std::memset(dw, 0, sizeof(float) * static_cast<std::size_t>(floats));
