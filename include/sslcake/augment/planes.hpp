@@ -1,20 +1,16 @@
-// The pixel loops behind the steps, on three planes of floats (3,H,W) in [0,1]. Planes and no branches: every loop is
-// one that compilers turn into vector code.
+// The steps that move or mix pixels, on three planes of floats (3,H,W) in [0,1].
 #pragma once
 
 #include "../core/config.hpp"
 
 namespace sslcake::inline v0::augment::planes {
 
-/// `p` points to three planes of `n` numbers.
-void brightness(float* p, int n, float factor);  // x · f
-void contrast(float* p, int n, float factor);    // m + (x - m) f, m the mean luma of the view
-void saturation(float* p, int n, float factor);  // l + (x - l) f, l the luma of the pixel
-void hue(float* p, int n, float shift);          // turns of the colour wheel, through HSV
-void greyscale(float* p, int n);
-void solarise(float* p, int n, float threshold);
-void blur(float* p, int width, int height, float sigma, int kernel);  // kernel odd
+/// Gaussian of width `sigma` in pixels, cut to `kernel` (odd) taps a side and renormalised, edges reflected without
+/// repeating the outermost pixel: torchvision's gaussian_blur.
+void blur(float* p, int width, int height, float sigma, int kernel);
+/// Turned counter-clockwise about the centre, bilinear, black outside: torchvision's rotate with bilinear interpolation.
 void rotate(float* p, int width, int height, float degrees);
+/// Left and right exchanged.
 void flip(float* p, int width, int height);
 
 }  // namespace sslcake::inline v0::augment::planes

@@ -10,9 +10,6 @@
 namespace sslcake::inline v0::augment::planes {
 namespace detail {
 
-inline float luma(float r, float g, float b) { return 0.299f * r + 0.587f * g + 0.114f * b; }
-inline float unit(float x) { return std::min(std::max(x, 0.0f), 1.0f); }
-
 inline std::vector<float>& scratch() {
   static thread_local std::vector<float> buffer;
   return buffer;
@@ -26,114 +23,72 @@ inline int reflect(int i, int n) {
   return i < n ? i : period - i;
 }
 
+/// The half of a Gaussian kernel: weights[k] at distance k, k = 0 .. radius. What is below a millionth of the whole is
+/// left out, which for narrow Gaussians is most of the kernel.
+inline std::vector<float>& gaussian_weights(float sigma, int kernel) {
+  static thread_local std::vector<float> weights;
+  weights.resize(static_cast<std::size_t>(kernel / 2) + 1);
+  double sum = 0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    const double z = static_cast<double>(k) / static_cast<double>(sigma);
+    weights[k] = static_cast<float>(std::exp(-0.5 * z * z));
+    sum += (k == 0 ? 1 : 2) * static_cast<double>(weights[k]);
+  }
+  while (weights.size() > 1 && static_cast<double>(weights.back()) < 1e-6 * sum) {
+    sum -= 2 * static_cast<double>(weights.back());
+    weights.pop_back();
+  }
+  for (auto& w : weights) w = static_cast<float>(static_cast<double>(w) / sum);
+  return weights;
+}
+
+/// out[x] = w[0] in(0)[x] + sum_k w[k] (in(-k)[x] + in(k)[x]), where `in(k)` is the row at distance k. In blocks of fixed
+/// length, for the vectoriser's sake.
+template <class Rows>
+inline void symmetric_mix(const std::vector<float>& weights, const Rows& in, int n, float* out) {
+  constexpr int block = 16;
+  int x = 0;
+  for (; x + block <= n; x += block) {
+    float sum[block];
+    const float* centre = in(0) + x;
+    for (int i = 0; i < block; ++i) sum[i] = weights[0] * centre[i];
+    for (int k = 1; k < static_cast<int>(weights.size()); ++k) {
+      const float *before = in(-k) + x, *after = in(k) + x;
+      const float w = weights[static_cast<std::size_t>(k)];
+      for (int i = 0; i < block; ++i) sum[i] += w * (before[i] + after[i]);
+    }
+    for (int i = 0; i < block; ++i) out[x + i] = sum[i];
+  }
+  for (; x < n; ++x) {
+    float sum = weights[0] * in(0)[x];
+    for (int k = 1; k < static_cast<int>(weights.size()); ++k) sum += weights[static_cast<std::size_t>(k)] * (in(-k)[x] + in(k)[x]);
+    out[x] = sum;
+  }
+}
+
 }  // namespace detail
 
-SSLCAKE_INLINE void brightness(float* p, int n, float factor) {
-  for (int i = 0; i < 3 * n; ++i) p[i] = detail::unit(p[i] * factor);
-}
-
-SSLCAKE_INLINE void contrast(float* p, int n, float factor) {
-  const float *r = p, *g = p + n, *b = p + 2 * n;
-  // Eight partial sums: a fixed order that vector code can keep.
-  float sums[8] = {};
-  int i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int k = 0; k < 8; ++k) sums[k] += detail::luma(r[i + k], g[i + k], b[i + k]);
-  for (; i < n; ++i) sums[0] += detail::luma(r[i], g[i], b[i]);
-  double sum = 0;
-  for (const float s : sums) sum += static_cast<double>(s);
-  const float rest = static_cast<float>(sum / n) * (1 - factor);
-  for (int k = 0; k < 3 * n; ++k) p[k] = detail::unit(p[k] * factor + rest);
-}
-
-SSLCAKE_INLINE void saturation(float* p, int n, float factor) {
-  float *r = p, *g = p + n, *b = p + 2 * n;
-  for (int i = 0; i < n; ++i) {
-    const float rest = detail::luma(r[i], g[i], b[i]) * (1 - factor);
-    r[i] = detail::unit(r[i] * factor + rest);
-    g[i] = detail::unit(g[i] * factor + rest);
-    b[i] = detail::unit(b[i] * factor + rest);
-  }
-}
-
-SSLCAKE_INLINE void hue(float* p, int n, float shift) {
-  // RGB -> hue h in sixths of a turn, value v, chroma d = v - min; the hue is moved; back with
-  //   c(k) = v - d · clamp(min(k', 4 - k'), 0, 1),  k' = (k + h) mod 6,  k = 5, 3, 1 for red, green, blue,
-  // which is the usual table of six cases written as one formula.
-  float *r = p, *g = p + n, *b = p + 2 * n;
-  const float move = 6 * (shift - std::floor(shift));
-  for (int i = 0; i < n; ++i) {
-    const float red = r[i], green = g[i], blue = b[i];
-    const float v = std::max(red, std::max(green, blue));
-    const float d = v - std::min(red, std::min(green, blue));
-    const float per = 1.0f / std::max(d, 1e-12f);
-    const float from_red = (green - blue) * per, from_green = 2 + (blue - red) * per, from_blue = 4 + (red - green) * per;
-    const float other = v == green ? from_green : from_blue;
-    float h = v == red ? from_red : other;
-    h += move;
-    h = h < 0 ? h + 6 : h;
-    h = h >= 6 ? h - 6 : h;
-    float k = h + 5;
-    k = k >= 6 ? k - 6 : k;
-    r[i] = v - d * detail::unit(std::min(k, 4 - k));
-    k = h + 3;
-    k = k >= 6 ? k - 6 : k;
-    g[i] = v - d * detail::unit(std::min(k, 4 - k));
-    k = h + 1;
-    k = k >= 6 ? k - 6 : k;
-    b[i] = v - d * detail::unit(std::min(k, 4 - k));
-  }
-}
-
-SSLCAKE_INLINE void greyscale(float* p, int n) {
-  float *r = p, *g = p + n, *b = p + 2 * n;
-  for (int i = 0; i < n; ++i) {
-    const float l = detail::luma(r[i], g[i], b[i]);
-    r[i] = l;
-    g[i] = l;
-    b[i] = l;
-  }
-}
-
-SSLCAKE_INLINE void solarise(float* p, int n, float threshold) {
-  for (int i = 0; i < 3 * n; ++i) p[i] = p[i] >= threshold ? 1 - p[i] : p[i];
-}
-
 SSLCAKE_INLINE void blur(float* p, int width, int height, float sigma, int kernel) {
-  const int half = kernel / 2;
-  std::vector<float> weight(static_cast<std::size_t>(kernel));
-  double sum = 0;
-  for (int k = 0; k < kernel; ++k) {
-    const double z = (k - half) / static_cast<double>(sigma);
-    weight[static_cast<std::size_t>(k)] = static_cast<float>(std::exp(-0.5 * z * z));
-    sum += static_cast<double>(weight[static_cast<std::size_t>(k)]);
-  }
-  for (auto& w : weight) w = static_cast<float>(static_cast<double>(w) / sum);
-
+  const auto& weights = detail::gaussian_weights(sigma, kernel);
+  const int reach = static_cast<int>(weights.size()) - 1;
   auto& buffer = detail::scratch();
-  buffer.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) + static_cast<std::size_t>(width + 2 * half));
+  buffer.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) + static_cast<std::size_t>(width + 2 * reach));
   float* columns = buffer.data();
-  float* padded = columns + static_cast<std::ptrdiff_t>(width) * height;
+  float* padded = columns + static_cast<std::ptrdiff_t>(width) * height + reach;
   for (int c = 0; c < 3; ++c) {
     float* plane = p + static_cast<std::ptrdiff_t>(c) * width * height;
-    for (int y = 0; y < height; ++y) {  // down the columns, a row at a time
-      float* out = columns + static_cast<std::ptrdiff_t>(y) * width;
-      std::fill_n(out, width, 0.0f);
-      for (int k = 0; k < kernel; ++k) {
-        const float* in = plane + static_cast<std::ptrdiff_t>(detail::reflect(y + k - half, height)) * width;
-        const float w = weight[static_cast<std::size_t>(k)];
-        for (int x = 0; x < width; ++x) out[x] += w * in[x];
-      }
-    }
+    for (int y = 0; y < height; ++y)  // down the columns, a row at a time
+      detail::symmetric_mix(
+          weights, [&](int k) { return plane + static_cast<std::ptrdiff_t>(detail::reflect(y + k, height)) * width; }, width,
+          columns + static_cast<std::ptrdiff_t>(y) * width);
     for (int y = 0; y < height; ++y) {  // along the rows, which are padded first so that the loop has no edges
-      const float* in = columns + static_cast<std::ptrdiff_t>(y) * width;
-      for (int x = -half; x < width + half; ++x) padded[x + half] = in[detail::reflect(x, width)];
-      float* out = plane + static_cast<std::ptrdiff_t>(y) * width;
-      std::fill_n(out, width, 0.0f);
-      for (int k = 0; k < kernel; ++k) {
-        const float w = weight[static_cast<std::size_t>(k)];
-        for (int x = 0; x < width; ++x) out[x] += w * padded[x + k];
+      const float* row = columns + static_cast<std::ptrdiff_t>(y) * width;
+      std::copy_n(row, width, padded);
+      for (int k = 1; k <= reach; ++k) {
+        padded[-k] = row[detail::reflect(-k, width)];
+        padded[width - 1 + k] = row[detail::reflect(width - 1 + k, width)];
       }
+      detail::symmetric_mix(weights, [&](int k) { return padded + k; }, width, plane + static_cast<std::ptrdiff_t>(y) * width);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "../image/crop_resize.hpp"
+#include "colours.hpp"
 #include "planes.hpp"
 #include "recipe.hpp"
 
@@ -112,36 +113,66 @@ struct DrawStep {
   }
 };
 
-/// Applies a step to the planes of the view.
+/// Whether the flip can be had for nothing while the picture is read: nothing before it knows left from right.
+inline bool flips_on_reading(const std::vector<Step>& steps) {
+  for (const auto& s : steps) {
+    if (std::holds_alternative<Flip>(s)) return true;
+    if (std::holds_alternative<Rotate>(s) || std::holds_alternative<Cutout>(s)) return false;
+  }
+  return false;
+}
+
+/// Applies the steps to the planes of the view. Colour operations wait until something else comes, and are then carried
+/// out together.
 struct ApplyStep {
   const ViewParameters& v;
   const Normalisation& normalisation;
   float* p;
   int size;
+  bool flipped;  // while reading
+  ColourOperation waiting[8] = {};
+  int count = 0;
 
-  void operator()(const RandomResizedCrop&) const {}  // done while the picture was read
-  void operator()(const CentreCrop&) const {}
-  void operator()(const Stretch&) const {}
-  void operator()(const Flip&) const { if (v.flip) planes::flip(p, size, size); }
-  void operator()(const ColourJitter&) const {
+  using Kind = ColourOperation::Kind;
+  void colour(Kind kind, float amount) { waiting[count++] = {kind, amount}; }
+  void flush() {
+    apply_colours(p, size * size, waiting, count);
+    count = 0;
+  }
+
+  void operator()(const RandomResizedCrop&) {}  // done while the picture was read
+  void operator()(const CentreCrop&) {}
+  void operator()(const Stretch&) {}
+  void operator()(const Flip&) {
+    if (!v.flip || flipped) return;
+    flush();
+    planes::flip(p, size, size);
+  }
+  void operator()(const ColourJitter&) {
     if (!v.jitter) return;
     for (const auto which : v.order) {
-      if (which == 0) planes::brightness(p, size * size, v.brightness);
-      if (which == 1) planes::contrast(p, size * size, v.contrast);
-      if (which == 2) planes::saturation(p, size * size, v.saturation);
-      if (which == 3 && v.hue != 0) planes::hue(p, size * size, v.hue);
+      if (which == 0 && v.brightness != 1) colour(Kind::brightness, v.brightness);
+      if (which == 1 && v.contrast != 1) colour(Kind::contrast, v.contrast);
+      if (which == 2 && v.saturation != 1) colour(Kind::saturation, v.saturation);
+      if (which == 3 && v.hue != 0) colour(Kind::hue, v.hue);
     }
   }
-  void operator()(const Greyscale&) const { if (v.grey) planes::greyscale(p, size * size); }
-  void operator()(const GaussianBlur& s) const {
+  void operator()(const Greyscale&) { if (v.grey) colour(Kind::greyscale, 0); }
+  void operator()(const Solarise& s) { if (v.solarise) colour(Kind::solarise, s.threshold); }
+  void operator()(const GaussianBlur& s) {
     if (!v.blur) return;
+    flush();
     const int kernel = std::max(3, static_cast<int>(s.share * static_cast<float>(size)) | 1);
     planes::blur(p, size, size, v.sigma, kernel);
   }
-  void operator()(const Solarise& s) const { if (v.solarise) planes::solarise(p, size * size, s.threshold); }
-  void operator()(const Rotate&) const { if (v.rotate) planes::rotate(p, size, size, v.angle); }
-  void operator()(const Cutout& s) const {
+  void operator()(const Rotate&) {
+    if (!v.rotate) return;
+    flush();
+    planes::rotate(p, size, size, v.angle);
+  }
+  void operator()(const Cutout& s) {
     if (!v.cutout) return;
+    flush();
     const int side = static_cast<int>(std::lround(s.share * static_cast<float>(size)));
     const int left = std::max(0, v.cutout_x - side / 2), right = std::min(size, v.cutout_x - side / 2 + side);
     const int top = std::max(0, v.cutout_y - side / 2), bottom = std::min(size, v.cutout_y - side / 2 + side);
@@ -209,18 +240,20 @@ SSLCAKE_INLINE void Recipe::apply(const ViewParameters& v, const image::Image& s
   buffer.resize(static_cast<std::size_t>(3 * n));
   float* p = buffer.data();
   const image::Box box{v.crop_x, v.crop_y, v.crop_width, v.crop_height};
+  const bool flipped = v.flip && detail::flips_on_reading(steps_);
   if (custom_) {
     image::Image changed = source;
     Random random(v.custom_seed, Purpose::augment);
     (*custom_)(changed, random);
     if (changed.width != source.width || changed.height != source.height)
       fail("Recipe", "expected the custom function to keep the size of ", source.width, " x ", source.height, ", got ", changed.width, " x ", changed.height);
-    image::crop_resize(changed, box, size_, size_, p);
+    image::crop_resize(changed, box, size_, size_, p, flipped);
   } else {
-    image::crop_resize(source, box, size_, size_, p);
+    image::crop_resize(source, box, size_, size_, p, flipped);
   }
-  const detail::ApplyStep apply{v, normalisation_, p, size_};
+  detail::ApplyStep apply{v, normalisation_, p, size_, flipped};
   for (const auto& s : steps_) std::visit(apply, s);
+  apply.flush();
 
   // Planes -> interleaved, normalised, and turned if asked. Counter-clockwise by 90°: out(y,x) = in(x, size-1-y).
   float scale[3], shift[3];
