@@ -74,10 +74,11 @@ void run(const FixtureCase& source, const Replay& op, DType dtype, double tolera
   check_close(y, source.output, tolerance, tolerance * largest(source.output), what);
   if (c.gradients.empty()) return;
   backward(y, in_type(c.weight, dtype));
-  for (const auto& [key, expected] : source.gradients) {
-    const Tensor grad = c.tensors.at(key).grad();
-    REQUIRE_MESSAGE(grad.defined(), what, ": input ", key, " got no gradient");
-    check_close(grad, expected, tolerance, tolerance * largest(expected), what + " gradient of " + key);
+  for (const auto& expected : source.gradients) {
+    const std::string name = what + " gradient of " + expected.first;
+    const Tensor grad = c.tensors.at(expected.first).grad();
+    REQUIRE_MESSAGE(grad.defined(), name, ": none");
+    check_close(grad, expected.second, tolerance, tolerance * largest(expected.second), name);
   }
 }
 
@@ -131,7 +132,7 @@ void replay(const std::string& file, const std::map<std::string, Replay>& ops, d
     run(c, op->second, DType::float64, 1e-9);
     run(c, op->second, DType::float32, float_tolerance);
   }
-  for (const auto& [op, unused] : ops) CHECK_MESSAGE(seen.count(op), "no case for op ", op, " in ", file, ".txt");
+  for (const auto& entry : ops) CHECK_MESSAGE(seen.count(entry.first), "no case for op ", entry.first, " in ", file, ".txt");
 }
 
 }  // namespace op_test

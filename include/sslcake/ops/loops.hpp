@@ -5,8 +5,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "../core/dtype.hpp"
 #include "../core/threads.hpp"
-#include "reduce.hpp"
+#include "axis.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 

@@ -25,13 +25,6 @@ Tensor argmax(const Tensor& x, int axis = -1, bool keep = false);
 
 namespace detail {
 
-/// A shape cut in three at one axis: element (o, r, i) lies at (o·extent + r)·inner + i.
-struct Axis {
-  std::int64_t outer, extent, inner;
-};
-/// Fails naming `op` if `axis` is out of range.
-Axis split_at(const char* op, const Shape& shape, int axis);
-
 /// Σ over `axes` (none: all) without recording, reduced dimensions kept with extent 1.
 Tensor sum_plain(const Tensor& x, const std::vector<int>& axes);
 

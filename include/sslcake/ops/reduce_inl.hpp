@@ -5,17 +5,13 @@
 #include <limits>
 
 #include "../core/threads.hpp"
+#include "axis.hpp"
 #include "broadcast.hpp"
 #include "elementwise.hpp"
 #include "reduce.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
-
-SSLCAKE_INLINE Axis split_at(const char* op, const Shape& shape, int axis) {
-  const int a = shape.axis(axis, op);
-  return {shape.span(0, a), shape[a], shape.span(a + 1, shape.rank())};
-}
 
 /// Which dimensions are reduced, and the shapes that result.
 struct ReducePlan {

@@ -4,8 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "../autograd/tape.hpp"
 #include "../core/threads.hpp"
-#include "reduce.hpp"
+#include "axis.hpp"
 #include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
