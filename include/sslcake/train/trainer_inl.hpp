@@ -104,8 +104,8 @@ class Run {
     }
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
-    window_start_ = last_save_ = Clock::now();
-    window_pictures_ = 0;
+    window_start_ = epoch_start_ = last_save_ = Clock::now();
+    window_pictures_ = epoch_pictures_ = 0;
     while (loader.next(batch)) {
       train_step(batch);
       const bool epoch_ends = epoch_step_ == steps_per_epoch_;
@@ -140,6 +140,7 @@ class Run {
     ++step_;
     ++epoch_step_;
     window_pictures_ += options_.batch;
+    epoch_pictures_ += options_.batch;
     if (average_) average_->update();
     if (task_.after_step) task_.after_step({step_, steps_});
   }
@@ -183,6 +184,9 @@ class Run {
   }
 
   void end_epoch(double waited) {
+    window_start_ = epoch_start_;  // the rate of the whole epoch, before time goes into measuring
+    window_pictures_ = epoch_pictures_;
+    Progress p = progress(Progress::Kind::epoch, waited);
     Measurement found;
     const int done = epoch_ + 1;
     if (last_.embedding.defined()) {
@@ -199,7 +203,7 @@ class Run {
       found.warnings.insert(found.warnings.end(), more.warnings.begin(), more.warnings.end());
       measured_ = more.metrics;
     }
-    Progress p = progress(Progress::Kind::epoch, waited);
+    p.seconds = seconds();
     p.loss = sums_.mean_loss();
     p.metrics = sums_.means();
     p.metrics.insert(p.metrics.end(), found.metrics.begin(), found.metrics.end());
@@ -374,8 +378,8 @@ class Run {
   pretext::Outcome last_;
   double loss_ = 0, lr_ = 0, epoch_loss_ = 0, rate_ = 0, seconds_before_ = 0;
   std::vector<pretext::Metric> measured_;
-  std::int64_t window_pictures_ = 0;
-  Clock::time_point started_ = Clock::now(), window_start_ = started_, last_save_ = started_;
+  std::int64_t window_pictures_ = 0, epoch_pictures_ = 0;
+  Clock::time_point started_ = Clock::now(), window_start_ = started_, epoch_start_ = started_, last_save_ = started_;
 };
 
 SSLCAKE_INLINE FitResult fit(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options) {
