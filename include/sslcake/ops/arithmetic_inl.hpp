@@ -3,6 +3,7 @@
 #include "arithmetic.hpp"
 #include "broadcast.hpp"
 #include "elementwise.hpp"
+#include "sum_to.hpp"
 
 namespace sslcake::inline v0::ops {
 

@@ -24,10 +24,6 @@ enum class Arithmetic { add, sub, mul, div };
 /// a ∘ b with broadcasting, plain numbers: nothing is recorded. Both of one floating-point type.
 Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& a, const Tensor& b);
 
-/// Sums t over the dimensions along which `shape` was repeated to give t's shape: the gradient of broadcasting. Returns
-/// t itself where nothing was repeated.
-Tensor sum_to(const Tensor& t, const Shape& shape);
-
 }  // namespace sslcake::inline v0::ops::detail
 
 #ifndef SSLCAKE_COMPILED

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "norm.hpp"
+#include "norm_state.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 
@@ -15,12 +15,19 @@ struct ChannelStatistics {
   std::int64_t rows = 0;  // elements per channel
 };
 
+/// Whether `norm` takes statistics of the batch.
+inline bool wants_batch_statistics(const NormState& norm) { return norm.training || !norm.running_mean.defined(); }
 /// Fails unless the tensors of `norm` fit so many channels of this type.
 void expect_norm_state(const char* where, const NormState& norm, std::int64_t channels, DType dtype);
 
+/// Per-channel means and biased variances of a batch; empty: not taken yet.
+struct ChannelMoments {
+  std::vector<double> mean, variance;
+};
+
 /// The statistics that `norm` asks for: those of z (..., C), which then enter the running ones in training, or the
 /// running ones. Fails where a batch has one element per channel: its variance says nothing.
-ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm);
+ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm, ChannelMoments moments = {});
 
 /// y = gamma·ẑ + beta (+ residual), with `relu` max(0, y). Overwrites z if `in_place`.
 Tensor normalise_channels(Tensor z, const ChannelStatistics& statistics, const Tensor& gamma, const Tensor& beta,

@@ -8,16 +8,9 @@
 #pragma once
 
 #include "../autograd/tape.hpp"
-#include "spatial.hpp"
+#include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops {
-
-struct ConvOptions {
-  HW stride = 1;
-  HW padding = 0;           // zeros on each side
-  HW dilation = 1;          // distance between the taps of the kernel
-  std::int64_t groups = 1;  // channels are cut into as many runs that do not see each other; groups = C: depthwise
-};
 
 /// x (N,H,W,C), weight (O,KH,KW,C/groups) -> (N,OH,OW,O) with OH = (H + 2P - D(KH-1) - 1) / s + 1, rounded down.
 /// Errors: shapes that do not fit, a kernel larger than the padded picture, groups that do not divide C and O.

@@ -1,8 +1,10 @@
 // Checks and the three maps of a convolution on tensors (internal): shared by conv2d, conv_transpose2d and conv_norm_act.
 #pragma once
 
+#include <vector>
+
 #include "../kernels/conv2d.hpp"
-#include "conv.hpp"
+#include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 
@@ -46,6 +48,32 @@ inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const T
     kernels::conv2d_forward(s, x.data<T>(), w.data<T>(), y.mutable_data<T>());
   });
   return y;
+}
+
+/// The same, and for every channel the mean and the biased variance of the result, summed while it is in the cache.
+/// Sums are taken of z - center, a guess of the means (undefined: 0). Where it was so wrong that the variance is what
+/// rounding left over, mean and variance come back empty.
+inline Tensor conv_forward_moments(const kernels::ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& center,
+                                   std::vector<double>& mean, std::vector<double>& variance) {
+  if (x.numel() == 0 || w.numel() == 0) return conv_forward(s, x, w);
+  Tensor z(Shape{s.n, s.oh(), s.ow(), s.o}, x.dtype());
+  mean.resize(static_cast<std::size_t>(s.o));
+  variance.resize(mean.size());
+  bool reliable = true;
+  dispatch_real(x.dtype(), "conv_norm_act", [&](auto zero) {
+    using T = decltype(zero);
+    const T* guess = center.data<T>();
+    kernels::conv2d_forward_sums(s, x.data<T>(), w.data<T>(), z.mutable_data<T>(), guess, mean.data(), variance.data());
+    const double count = static_cast<double>(s.n * s.oh() * s.ow());
+    for (std::size_t c = 0; c < mean.size(); ++c) {
+      const double shift = mean[c] / count, spread = variance[c] / count - shift * shift;
+      reliable = reliable && !(shift * shift > 1000 * spread);
+      mean[c] = shift + (guess ? static_cast<double>(guess[c]) : 0.0);
+      variance[c] = spread < 0 ? 0 : spread;  // NaN stays NaN
+    }
+  });
+  if (!reliable) mean.clear(), variance.clear();
+  return z;
 }
 
 inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, const Tensor& w) {
