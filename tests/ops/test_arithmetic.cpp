@@ -2,6 +2,7 @@
 
 #include "fixture.hpp"
 #include "sslcake/ops/arithmetic.hpp"
+#include "sslcake/ops/sum_to.hpp"
 #include "sslcake/ops/broadcast.hpp"
 #include "sslcake/ops/elementwise.hpp"
 
