@@ -3,6 +3,7 @@
 
 #include <sslcake/augment/recipe.hpp>
 #include <sslcake/nn/layers.hpp>
+#include <sslcake/ops/arithmetic.hpp>
 #include <sslcake/ops/losses.hpp>
 #include <sslcake/ops/pointwise.hpp>
 #include <sslcake/ops/pool.hpp>
