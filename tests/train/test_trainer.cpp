@@ -5,6 +5,7 @@
 #include <fstream>
 #include <limits>
 
+#include <sslcake/core/threads.hpp>
 #include <sslcake/optim/make.hpp>
 #include <sslcake/pretext/simclr.hpp>
 #include <sslcake/train/checkpoint.hpp>
