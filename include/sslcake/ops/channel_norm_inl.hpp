@@ -53,39 +53,52 @@ SSLCAKE_INLINE void expect_norm_state(const char* where, const NormState& norm, 
   if (!(norm.momentum >= 0 && norm.momentum <= 1)) fail(where, "expected a momentum in [0,1], got ", norm.momentum);
 }
 
-SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm) {
+/// running = (1 - momentum)·running + momentum·batch.
+template <class T>
+void update_running(const NormState& norm, const ChannelStatistics& s, const std::vector<double>& variance) {
+  const double m = norm.momentum, unbiased = static_cast<double>(s.rows) / static_cast<double>(s.rows - 1);
+  const auto blend = [m](T running, double batch) { return static_cast<T>((1 - m) * static_cast<double>(running) + m * batch); };
+  if (norm.running_mean.defined()) {
+    Tensor mean = norm.running_mean, var = norm.running_var;  // handles: the caller's numbers change
+    T *running_mean = mean.mutable_data<T>(), *running_var = var.mutable_data<T>();
+    for (std::size_t c = 0; c < variance.size(); ++c) {
+      running_mean[c] = blend(running_mean[c], s.mean[c]);
+      running_var[c] = blend(running_var[c], unbiased * variance[c]);
+    }
+  }
+  if (norm.num_batches_tracked.defined()) {
+    Tensor counter = norm.num_batches_tracked;
+    ++*counter.mutable_data<std::int64_t>();
+  }
+}
+
+SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Tensor& z, const NormState& norm,
+                                                    ChannelMoments moments) {
   const std::int64_t channels = z.shape().back();
   ChannelStatistics s;
   s.rows = channels ? z.numel() / channels : 0;
-  s.of_batch = norm.training || !norm.running_mean.defined();
-  s.mean.assign(static_cast<std::size_t>(channels), 0.0);
+  s.of_batch = wants_batch_statistics(norm);
   s.inverse_deviation.assign(static_cast<std::size_t>(channels), 0.0);
   if (s.of_batch && s.rows == 1)
     fail(where, "expected more than one element per channel to take statistics of, got shape ", z.shape(),
          "; use a larger batch or evaluation mode");
-  if (s.of_batch && z.numel() == 0) return s;  // nothing to normalise, nothing learnt
+  if (s.of_batch && z.numel() == 0) {  // nothing to normalise, nothing learnt
+    s.mean = s.inverse_deviation;
+    return s;
+  }
   dispatch_real(z.dtype(), where, [&](auto zero) {
     using T = decltype(zero);
-    std::vector<double> variance(s.mean.size());
+    std::vector<double> variance = std::move(moments.variance);
+    s.mean = std::move(moments.mean);
     if (!s.of_batch) {
-      s.mean = channel_values<T>(norm.running_mean, s.mean.size(), 0);
-      variance = channel_values<T>(norm.running_var, s.mean.size(), 1);
-    } else {
+      s.mean = channel_values<T>(norm.running_mean, s.inverse_deviation.size(), 0);
+      variance = channel_values<T>(norm.running_var, s.inverse_deviation.size(), 1);
+    } else if (s.mean.empty()) {
+      s.mean.resize(s.inverse_deviation.size());
+      variance.resize(s.inverse_deviation.size());
       kernels::channel_moments(s.rows, channels, z.data<T>(), s.mean.data(), variance.data());
-      if (norm.running_mean.defined()) {
-        Tensor mean_handle = norm.running_mean, variance_handle = norm.running_var;
-        T *running_mean = mean_handle.mutable_data<T>(), *running_var = variance_handle.mutable_data<T>();
-        const double unbiased = static_cast<double>(s.rows) / static_cast<double>(s.rows - 1), m = norm.momentum;
-        for (std::size_t c = 0; c < variance.size(); ++c) {
-          running_mean[c] = static_cast<T>((1 - m) * static_cast<double>(running_mean[c]) + m * s.mean[c]);
-          running_var[c] = static_cast<T>((1 - m) * static_cast<double>(running_var[c]) + m * unbiased * variance[c]);
-        }
-      }
-      if (norm.num_batches_tracked.defined()) {
-        Tensor counter = norm.num_batches_tracked;
-        ++*counter.mutable_data<std::int64_t>();
-      }
     }
+    if (norm.training) update_running<T>(norm, s, variance);
     for (std::size_t c = 0; c < variance.size(); ++c) s.inverse_deviation[c] = 1 / std::sqrt(variance[c] + norm.eps);
   });
   return s;

@@ -7,16 +7,17 @@
 //
 //                            composed of ops                          fused
 //   forward   convolution    W z                                      W z
-//             statistics     R z                                      R z
-//             normalise      R z, W                                   R z, (R residual), W y      with the ReLU
+//             statistics     R z                                      summed while z is in the cache
+//             normalise      R z, W                                   R z, (R residual), W y: with the ReLU
 //             add            (R, R residual, W)
-//             relu           R, W y                                   total 4, with residual 5 (composed: 6 and 9)
+//             relu           R, W y
+//                            total 6, with residual 9                 total 3, with residual 4
 //   backward  relu           R y, R dy, W g
 //             sums           R z, R g                                 R z, R dy (, R y, W g over dy)
 //             dz             R z, R g, W dz                           R z, R dy, W dz over z
 //             convolution    R dz, R dz                               R dz, R dz: dx and dweight
-//                                                                     total 7, with residual 9 (composed: 10)
-//   kept for backward        z, y (and, with residual, the sum)       z; with residual and ReLU also y
+//                            total 10                                 total 7, with residual 9
+//   kept for backward        z, y (with residual also the sum)        z (with residual and ReLU also y)
 //
 // Without a residual the ReLU's mask is computed again from z, with one it is read off y, which the next layer keeps
 // as its input anyway. dz takes z's place, so that backward allocates nothing but dx. Nothing else is kept: x belongs to

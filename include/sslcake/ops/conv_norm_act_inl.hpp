@@ -26,8 +26,11 @@ inline std::atomic<bool>& fuse_switch() {
 inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, const Tensor& weight, const NormState& norm,
                              bool relu, const Tensor& residual) {
   const bool recording = autograd::will_record({x, weight, norm.gamma, norm.beta, residual});
-  Tensor z = conv_forward(shape, x, weight);
-  const auto s = std::make_shared<ChannelStatistics>(channel_statistics("conv_norm_act", z, norm));
+  ChannelMoments moments;
+  Tensor z = wants_batch_statistics(norm)
+                 ? conv_forward_moments(shape, x, weight, norm.running_mean, moments.mean, moments.variance)
+                 : conv_forward(shape, x, weight);
+  const auto s = std::make_shared<ChannelStatistics>(channel_statistics("conv_norm_act", z, norm, std::move(moments)));
   Tensor y = normalise_channels(z, *s, norm.gamma, norm.beta, residual, relu, !recording);
   if (!recording) return autograd::record("conv_norm_act", {}, y, nullptr);
 

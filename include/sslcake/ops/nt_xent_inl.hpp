@@ -24,7 +24,7 @@ struct SimilarityTiles {
   const T* v;  // (rows, d)
 
   SimilarityTiles(std::int64_t n, std::int64_t width, const T* data) : rows(n), d(width), block(32), v(data) {
-    while (block < 256 && block * 8 < n) block *= 2;
+    while (block < 128 && block * 8 < n) block *= 2;
     blocks = (n + block - 1) / block;
   }
   std::int64_t begin(std::int64_t b) const { return b * block; }
