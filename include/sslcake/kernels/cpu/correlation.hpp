@@ -70,9 +70,10 @@ class TilePlan {
  private:
   enum class Order { positions, strips, pixels };
   void list_steps();
-  std::int64_t fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles, const float** from, float** to) const;
-  std::int64_t fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles, const float** from,
-                          float** to) const;
+  std::int64_t fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles, const float** from,
+                              float** to) const;
+  std::int64_t fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
+                          const float** from, float** to) const;
 
   const Correlation& c_;
   std::int64_t tile_rows_;

@@ -142,8 +142,8 @@ SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const fl
   result += c_.result_begin + image * c_.result_image;
   std::int64_t p = begin / c_.columns, q = begin % c_.columns;
   for (std::int64_t at = begin; at < end; ++at, ++tiles) {
-    const std::int32_t kind = row_class_[static_cast<std::size_t>(p)] * column_classes_ + column_class_[static_cast<std::size_t>(q)];
-    *tiles = {static_cast<std::int32_t>(count), kind};
+    const std::int32_t row = row_class_[static_cast<std::size_t>(p)], column = column_class_[static_cast<std::size_t>(q)];
+    *tiles = {static_cast<std::int32_t>(count), row * column_classes_ + column};
     const float* a = source + (p * c_.step_h * c_.width + q * c_.step_w) * c_.source_pixel;
     float* b = result + p * c_.result_row + q * c_.result_pixel;
     for (std::int64_t r = 0; r < tile_rows_; ++r) {
@@ -156,8 +156,8 @@ SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const fl
 }
 
 /// Some rows of one image, all their pixels in a row.
-SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
-                                                 const float** from, float** to) const {
+SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float* source, float* result, float* scratch,
+                                                 Tile* tiles, const float** from, float** to) const {
   const std::int64_t image = part / inner_parts_, inner = part % inner_parts_;
   const std::int64_t begin = c_.rows * inner / inner_parts_, end = c_.rows * (inner + 1) / inner_parts_;
   const std::int64_t pixels = (end - begin) * c_.columns, count = ceil_div(pixels, tile_rows_);

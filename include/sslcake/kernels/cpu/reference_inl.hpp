@@ -135,16 +135,16 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& s, const float* x, const flo
 SSLCAKE_INLINE void conv2d_forward(const ConvShape& s, const double* x, const double* w, double* y) {
   detail::forward(s, x, w, y);
 }
-SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& s, const float* x, const float* w, float* y, const float* center, double* sum,
-                                        double* sum_sq) {
+SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& s, const float* x, const float* w, float* y, const float* center,
+                                        double* sum, double* sum_sq) {
   detail::forward(s, x, w, y);
   kernels::detail::sum_channels(y, s.n * s.oh() * s.ow(), s.o, center, sum, sum_sq);
 }
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& s, const float* dy, const float* w, float* dx) {
   detail::input_grad(s, dy, w, dx);
 }
-SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& s, const double* x, const double* w, double* y, const double* center, double* sum,
-                                        double* sum_sq) {
+SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& s, const double* x, const double* w, double* y, const double* center,
+                                        double* sum, double* sum_sq) {
   detail::forward(s, x, w, y);
   kernels::detail::sum_channels(y, s.n * s.oh() * s.ow(), s.o, center, sum, sum_sq);
 }

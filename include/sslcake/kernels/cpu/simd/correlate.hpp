@@ -165,7 +165,7 @@ inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, f
 inline void conv2d_forward_sums(const ConvShape& s, const float* x, const float* w, float* y, const float* center, double* sum,
                                 double* sum_sq) {
   if (is_depthwise(s)) {
-    conv2d_forward(s, x, w, y);
+    SSLCAKE_SIMD_NAMESPACE::conv2d_forward(s, x, w, y);
     return detail::sum_channels(y, s.n * s.oh() * s.ow(), s.o, center, sum, sum_sq);
   }
   const bool windows = takes_windows(s);

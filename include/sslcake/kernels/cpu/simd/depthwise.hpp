@@ -31,7 +31,8 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void channel_sum(const std::int32_t* pairs,
     const float *a = dy + pairs[2 * i] * channels, *b = x + pairs[2 * i + 1] * channels;
     SSLCAKE_UNROLL
     for (int v = 0; v < V; ++v)
-      sum[v] += *reinterpret_cast<const UnalignedVector*>(a + v * lanes) * *reinterpret_cast<const UnalignedVector*>(b + v * lanes);
+      sum[v] += *reinterpret_cast<const UnalignedVector*>(a + v * lanes) *
+                *reinterpret_cast<const UnalignedVector*>(b + v * lanes);
   }
   SSLCAKE_UNROLL
   for (int v = 0; v < V; ++v) {

@@ -15,6 +15,7 @@ inline std::int64_t panel_width(std::int64_t n, std::int64_t panel) {
 }
 
 /// Copies rows [0, k) of columns [0, n), n <= width, to contiguous rows of `width` numbers, zeros behind column n.
+/// Either the rows or the columns of b are contiguous.
 inline void pack_panel(detail::View b, std::int64_t k, std::int64_t n, std::int64_t width, float* out) {
   if (b.column == 1) {
     for (std::int64_t p = 0; p < k; ++p, out += width) {
@@ -25,16 +26,9 @@ inline void pack_panel(detail::View b, std::int64_t k, std::int64_t n, std::int6
     }
     return;
   }
-  for (std::int64_t p0 = 0; p0 < k; p0 += 16) {  // short runs, so that the lines being written stay in the cache
-    const std::int64_t p1 = p0 + 16 < k ? p0 + 16 : k;
-    for (std::int64_t j = 0; j < width; ++j) {
-      const float* from = b.data + j * b.column;
-      if (j < n)
-        for (std::int64_t p = p0; p < p1; ++p) out[p * width + j] = from[p * b.row];
-      else
-        for (std::int64_t p = p0; p < p1; ++p) out[p * width + j] = 0.0f;
-    }
-  }
+  detail::transpose(b.data, b.column, n, k, out, width);
+  for (std::int64_t p = 0; p < k; ++p)
+    for (std::int64_t j = n; j < width; ++j) out[p * width + j] = 0.0f;
 }
 
 /// One thread's part of a product: C (m,n) = or += A (m,k) · B (k,n).
@@ -48,7 +42,8 @@ inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::V
   // Few rows do not pay for copying B: whole panels of it are then read in place.
   const bool in_place = b.column == 1 && m <= 2 * tile_rows;
   const Workspace<float> panels(depth_most * (columns_most + lanes));
-  const Workspace<float> copied(copy_rows ? rows_most * depth_most : 0);
+  const std::int64_t pitch = depth_most + 16;  // not a power of two: its lines would fall on each other in the cache
+  const Workspace<float> copied(copy_rows ? rows_most * pitch : 0);
   const float* rows[block_rows + tile_rows];
   float* results[block_rows];
   const detail::TapStep tap{0, 0};
@@ -66,15 +61,10 @@ inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::V
       }
       for (std::int64_t i0 = 0; i0 < m; i0 += block_rows) {
         const std::int64_t height = m - i0 < block_rows ? m - i0 : block_rows;
-        if (copy_rows)
-          for (std::int64_t first = 0; first < height; first += 16) {  // few rows at once, whose lines stay in the cache
-            const std::int64_t last = first + 16 < height ? first + 16 : height;
-            for (std::int64_t p = 0; p < depth; ++p)
-              for (std::int64_t i = first; i < last; ++i) copied[i * depth + p] = *a.at(i0 + i, k0 + p);
-          }
+        if (copy_rows) detail::transpose(a.at(i0, k0), a.column, depth, height, copied.data(), pitch);
         for (std::int64_t i = 0; i < height + tile_rows; ++i) {
           const std::int64_t row = i < height ? i : height - 1;
-          rows[i] = copy_rows ? copied.data() + row * depth : a.at(i0 + row, k0);
+          rows[i] = copy_rows ? copied.data() + row * pitch : a.at(i0 + row, k0);
         }
         for (std::int64_t i = 0; i < height; ++i) results[i] = c + (i0 + i) * ldc + j0;
         for (std::int64_t j = 0; j < count; ++j) {

@@ -41,9 +41,9 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const
   Vector sum[R][V];
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
+    __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
     SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v)
-      sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
+    for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
   }
   const std::int64_t depth = in.depth, b_step = in.b_step;
   for (const detail::TapStep *tap = in.taps, *end = tap + in.tap_count; tap != end; ++tap) {
@@ -66,7 +66,11 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
     SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) *reinterpret_cast<UnalignedVector*>(out[r] + v * lanes) = sum[r][v];
+    for (int v = 0; v < V; ++v) {
+      float* to = out[r] + v * lanes;
+      if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
+      *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
+    }
   }
 }
 
@@ -84,9 +88,9 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float
   Vector sum[R][V];
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
+    __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
     SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v)
-      sum[r][v] = accumulate ? Vector(*reinterpret_cast<const UnalignedVector*>(out[r] + v * lanes)) : Vector{};
+    for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
   }
   const float *a = in.a, *b = in.b;
   const std::int64_t b_step = in.b_step;
@@ -106,7 +110,11 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
     SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) *reinterpret_cast<UnalignedVector*>(out[r] + v * lanes) = sum[r][v];
+    for (int v = 0; v < V; ++v) {
+      float* to = out[r] + v * lanes;
+      if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
+      *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
+    }
   }
 }
 
