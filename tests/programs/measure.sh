@@ -1,0 +1,40 @@
+# From pretraining to measurements, in small: simclr leaves a run, and evaluate, embed and similar use it.
+bin=$1
+work=$2
+set -e
+cd "$work"
+fail() {
+  echo "FAILED: $1"
+  exit 1
+}
+"$bin/simclr" --data builtin --limit 160 --epochs 1 --batch 32 --encoder cakenet-w8 --out run >simclr.txt 2>&1 || { cat simclr.txt; fail simclr; }
+
+"$bin/evaluate" --run run --limit 160 --probe-epochs 5 --labels-per-class 2 --epochs 2 --batch 10 >table.txt 2>evaluate.txt || {
+  cat evaluate.txt
+  fail evaluate
+}
+for key in pixels_knn200 random_knn200 knn10 knn200 linear stages fine_tune from_scratch; do
+  grep -q "\"$key\"" run/evaluation.json || fail "evaluation.json has no $key"
+done
+for row in 'raw pixels' 'untrained encoder' 'pretrained encoder' 'after stage 3' 'from scratch'; do
+  grep -q "$row" table.txt || fail "the table has no row '$row'"
+done
+grep -q 'linear probe after stage 1' run/report.html || fail 'report.html has no results'
+grep -q '<polyline' run/report.html || fail 'report.html has no curves'
+if grep -q 'https\?://' run/report.html; then fail 'report.html names an address'; fi
+
+"$bin/embed" --run run --limit 50 --out features >embed.txt 2>&1 || { cat embed.txt; fail embed; }
+[ "$(wc -l <features/files.txt)" -eq 50 ] || fail 'files.txt has not one line per picture'
+head -c 6 features/features.npy | grep -q NUMPY || fail 'features.npy is no npy file'
+head -c 128 features/features.npy | grep -qF '(50, ' || fail 'features.npy has not one row per picture'
+head -c 128 features/labels.npy | grep -qF '(50,)' || fail 'labels.npy has not one number per picture'
+
+"$bin/similar" --run run --limit 60 --random 3 --neighbours 4 --out near >similar.txt 2>&1 || { cat similar.txt; fail similar; }
+[ "$(grep -c '^  [01]' similar.txt)" -eq 12 ] || fail 'similar does not list 4 neighbours of 3 pictures'
+# A picture file as query: the sheet itself is one.
+"$bin/similar" --run run --limit 60 --query near/similar.png --neighbours 2 --out near2 >similar2.txt 2>&1 || { cat similar2.txt; fail 'similar --query'; }
+if "$bin/similar" --run run --limit 60 --query missing.jpg --out near3 >similar3.txt 2>&1; then fail 'a missing query was accepted'; fi
+grep -q 'missing.jpg' similar3.txt || fail 'the missing query is not named'
+
+"$bin/dots" --epochs 600 --lr 1 --out dots >dots.txt 2>&1 || { cat dots.txt; fail dots; }
+[ -s dots/linear.png ] && [ -s dots/network.png ] || fail 'dots left no pictures'

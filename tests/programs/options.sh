@@ -1,0 +1,57 @@
+# Bad input to every program: one clear message, exit code 2 for a mistake on the command line and 1 for what is wrong with
+# files; never a crash, and nothing on stdout that could be taken for a result.
+bin=$1
+work=$2
+failed=0
+
+# expect CODE TEXT PROGRAM ARGUMENTS...: the program ends with CODE and its message holds TEXT.
+expect() {
+  code=$1
+  text=$2
+  shift 2
+  program=$1
+  shift
+  "$bin/$program" "$@" >"$work/out" 2>"$work/err" </dev/null
+  got=$?
+  if [ "$got" -ne "$code" ] || ! grep -qF -e "$text" "$work/err"; then
+    echo "FAILED: $program $*"
+    echo "  expected exit code $code and a message with: $text"
+    echo "  got exit code $got and:"
+    sed 's/^/    /' "$work/err"
+    failed=1
+  fi
+}
+
+for program in simclr rotation evaluate embed similar dots; do
+  "$bin/$program" --help >"$work/out" 2>&1 || { echo "FAILED: $program --help"; failed=1; }
+  for option in --data --out --encoder --epochs --batch --optimizer --lr --seed --threads --device --precision --limit --resume --config; do
+    grep -q -e "$option" "$work/out" || { echo "FAILED: $program --help does not name $option"; failed=1; }
+  done
+  expect 2 '--lr expects a number' "$program" --lr nan
+  expect 2 '--epochs expects a whole number' "$program" --epochs -1
+  expect 2 'unknown option --epoch (did you mean --epochs?)' "$program" --epoch 3
+  expect 2 'unknown option --no-such-option' "$program" --no-such-option
+  expect 2 'no CUDA backend' "$program" --device cuda
+  expect 2 'not there yet' "$program" --precision bfloat16
+  expect 2 '--optimizer expects' "$program" --optimizer magic
+  expect 2 '--config' "$program" --config "$work/missing.json"
+done
+
+mkdir -p "$work/empty"
+for program in simclr rotation; do
+  expect 2 '--encoder expects one of' "$program" --encoder resnet19
+  expect 1 "$program: [" "$program" --data "folder:$work/missing" --out "$work/run"
+  expect 1 "$program: [" "$program" --data "folder:$work/empty" --out "$work/run"
+  expect 1 "$program: [" "$program" --data "cifar10:$work/empty" --out "$work/run"
+  expect 1 'builtin' "$program" --data nonsense --out "$work/run"
+  expect 1 'batch' "$program" --data builtin --limit 20 --batch 64 --encoder cakenet-w8 --out "$work/small"
+done
+for program in evaluate embed similar; do
+  expect 2 '--encoder FILE' "$program"
+  expect 2 'does not exist' "$program" --encoder "$work/missing.safetensors"
+  expect 2 'does not exist' "$program" --run "$work/missing"
+  printf 'not a safetensors file' >"$work/broken.safetensors"
+  expect 1 "$program: [" "$program" --encoder "$work/broken.safetensors"
+done
+expect 1 'dots: [' dots --epochs 1 --out /proc/no/such/place
+exit $failed
