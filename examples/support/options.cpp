@@ -250,8 +250,10 @@ void save_config(const Options& options, const std::string& facts) {
   Json file = Json::object();
   file.set("program", options.program).set("version", "sslcake " SSLCAKE_VERSION_STRING).set("options", std::move(stored));
   file.set("kernels", name_of(sslcake::kernels::isa())).set("threads", sslcake::threads());
-  if (!facts.empty())
-    for (const auto& [key, value] : Json::parse(facts).members()) file.set(key, value);
+  if (!facts.empty()) {
+    const Json more = Json::parse(facts);  // by name: a temporary would not outlive the loop's head
+    for (const auto& [key, value] : more.members()) file.set(key, value);
+  }
   sslcake::io::make_folders(options.out);
   sslcake::io::write_atomically(options.out + "/config.json", file.dump(2) + "\n");
 }

@@ -60,7 +60,13 @@ void on_small_stack(std::function<void()> f) {
   pthread_attr_init(&attributes);
   REQUIRE(pthread_attr_setstacksize(&attributes, 256 * 1024) == 0);
   pthread_t thread;
-  REQUIRE(pthread_create(&thread, &attributes, [](void* p) -> void* { (*static_cast<std::function<void()>*>(p))(); return nullptr; }, &f) == 0);
+  REQUIRE(pthread_create(
+              &thread, &attributes,
+              [](void* p) -> void* {
+                (*static_cast<std::function<void()>*>(p))();
+                return nullptr;
+              },
+              &f) == 0);
   pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
 }

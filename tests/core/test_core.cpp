@@ -25,9 +25,11 @@ bool mentions(const std::string& text, const std::string& words) { return text.f
 TEST_CASE("messages join text, numbers, shapes and types, whatever the locale") {
   const std::string before = std::setlocale(LC_ALL, nullptr);
   std::setlocale(LC_ALL, "de_DE.UTF-8");  // where it exists, writes 0,5
-  CHECK(concat("x", 3, ' ', 0.5, ' ', true, ' ', Shape{2, 3}, ' ', DType::bfloat16, ' ', Device::cpu) == "x3 0.5 true (2,3) bfloat16 cpu");
+  CHECK(concat("x", 3, ' ', 0.5, ' ', true, ' ', Shape{2, 3}, ' ', DType::bfloat16, ' ', Device::cpu) ==
+        "x3 0.5 true (2,3) bfloat16 cpu");
   std::setlocale(LC_ALL, before.c_str());
-  CHECK(concat(1e-9, ' ', std::numeric_limits<double>::infinity(), ' ', std::uint64_t{18446744073709551615u}) == "1e-09 inf 18446744073709551615");
+  CHECK(concat(1e-9, ' ', std::numeric_limits<double>::infinity(), ' ', std::uint64_t{18446744073709551615u}) ==
+        "1e-09 inf 18446744073709551615");
   CHECK(message_of([] { fail("conv2d", "expected ", 64, ", got ", Shape{}); }) == "[conv2d] expected 64, got ()");
 }
 
@@ -50,7 +52,8 @@ TEST_CASE("element types: sizes, names, dispatch") {
   CHECK(is_floating(DType::bfloat16));
   CHECK_FALSE(is_floating(DType::int64));
   CHECK(dispatch_real(DType::float64, "f", [](auto zero) { return sizeof zero; }) == 8);
-  CHECK(message_of([] { dispatch_real(DType::bfloat16, "matmul", [](auto) {}); }) == "[matmul] expected float32 or float64, got bfloat16");
+  CHECK(message_of([] { dispatch_real(DType::bfloat16, "matmul", [](auto) {}); }) ==
+        "[matmul] expected float32 or float64, got bfloat16");
   CHECK(mentions(message_of([] { dispatch_floating(DType::uint8, "relu", [](auto) {}); }), "got uint8"));
   for (const DType t : {DType::float32, DType::float64, DType::bfloat16, DType::int64, DType::uint8, DType::boolean})
     CHECK(dispatch_all(t, [](auto zero) { return dtype_of<decltype(zero)>; }) == t);
@@ -108,7 +111,8 @@ TEST_CASE("conversions saturate instead of being undefined") {
   const Tensor x = from_vector<double>({6}, {-5, 3.9, 300, inf, -inf, std::nan("")});
   CHECK(x.to(DType::uint8).to_vector<int>() == std::vector<int>{0, 3, 255, 255, 0, 0});
   const auto wide = x.to(DType::int64).to_vector<std::int64_t>();
-  CHECK(wide == std::vector<std::int64_t>{-5, 3, 300, std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min(), 0});
+  CHECK(wide == std::vector<std::int64_t>{-5, 3, 300, std::numeric_limits<std::int64_t>::max(),
+                                          std::numeric_limits<std::int64_t>::min(), 0});
   CHECK(x.to(DType::boolean).to_vector<bool>() == std::vector<bool>{true, true, true, true, true, true});
   CHECK(from_vector<float>({2}, {0.25f, 0}).to(DType::boolean).to_vector<bool>() == std::vector<bool>{true, false});
   CHECK(from_vector<std::int64_t>({1}, {257}).to(DType::bfloat16).item() == 256);

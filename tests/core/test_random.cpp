@@ -26,9 +26,10 @@ TEST_CASE("a draw depends on every coordinate, and on nothing else") {
   const auto base = first(1, Purpose::augment, 2, 3, 4);
   CHECK(first(1, Purpose::augment, 2, 3, 4) == base);
   std::set<std::uint32_t> seen{base};
-  for (const auto other : {first(2, Purpose::augment, 2, 3, 4), first(1, Purpose::dropout, 2, 3, 4), first(1, Purpose::augment, 3, 3, 4),
-                           first(1, Purpose::augment, 2, 4, 4), first(1, Purpose::augment, 2, 3, 5), first(1ull << 32, Purpose::augment, 2, 3, 4),
-                           first(1, Purpose::augment, 2ull << 32, 3, 4), first(1, Purpose::augment, 2, 3ull << 32, 4)})
+  for (const auto other :
+       {first(2, Purpose::augment, 2, 3, 4), first(1, Purpose::dropout, 2, 3, 4), first(1, Purpose::augment, 3, 3, 4),
+        first(1, Purpose::augment, 2, 4, 4), first(1, Purpose::augment, 2, 3, 5), first(1ull << 32, Purpose::augment, 2, 3, 4),
+        first(1, Purpose::augment, 2ull << 32, 3, 4), first(1, Purpose::augment, 2, 3ull << 32, 4)})
     CHECK(seen.insert(other).second);
   // Streams of neighbouring samples do not run into each other.
   std::set<std::uint32_t> words;

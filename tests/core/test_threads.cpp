@@ -111,7 +111,11 @@ TEST_CASE("an exception from any thread arrives at the caller, and the pool work
   for (const int n : {1, 3}) {
     const WithThreads scope(n);
     for (int round = 0; round < 20; ++round) {
-      CHECK_THROWS_WITH_AS(parallel_chunks(50, [&](std::int64_t i) { if (i == round) throw std::runtime_error("chunk failed"); }), "chunk failed", std::runtime_error);
+      CHECK_THROWS_WITH_AS(parallel_chunks(50,
+                                           [&](std::int64_t i) {
+                                             if (i == round) throw std::runtime_error("chunk failed");
+                                           }),
+                           "chunk failed", std::runtime_error);
       std::atomic<int> runs{0};
       parallel_chunks(50, [&](std::int64_t) { ++runs; });
       CHECK(runs == 50);

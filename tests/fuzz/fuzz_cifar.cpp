@@ -13,8 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint8_t> pixels;
   std::vector<std::int64_t> labels;
   try {
-    data::detail::append_cifar(data + 1, size - 1, hundred ? 2 : 1, hundred && !coarse ? 1 : 0, hundred ? (coarse ? 20 : 100) : 10,
-                               "fuzz", pixels, labels);
+    data::detail::append_cifar(data + 1, size - 1, hundred ? 2 : 1, hundred && !coarse ? 1 : 0,
+                               hundred ? (coarse ? 20 : 100) : 10, "fuzz", pixels, labels);
     const std::size_t count = labels.size();
     const data::MemoryDataset set(std::move(pixels), 32, 32, std::move(labels));
     if (static_cast<std::size_t>(set.size()) != count) std::abort();

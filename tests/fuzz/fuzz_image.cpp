@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <sslcake/image/decode.hpp>
+#include <sslcake/image/png_check.hpp>
 #include <sslcake/image/png.hpp>
 
 namespace {

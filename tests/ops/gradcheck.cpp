@@ -103,7 +103,8 @@ std::vector<std::string> gradient_problems(const Function& fn, const Tensors& in
       moved[i].mutable_data<double>()[j] = before;
       const double numeric = (above - below) / (2 * options.eps), found = analytic[static_cast<std::size_t>(j)];
       const bool close = std::abs(found - numeric) <= options.atol + options.rtol * std::abs(numeric);  // false for NaN
-      if (!close && wrong++ < 3) problem("wrong gradient of input ", i, " at element ", j, ": ", found, ", central difference ", numeric);
+      if (!close && wrong++ < 3)
+        problem("wrong gradient of input ", i, " at element ", j, ": ", found, ", central difference ", numeric);
     }
     if (wrong > 3) problem("wrong gradient of input ", i, " at ", wrong, " elements of ", inputs[i].numel());
   }
@@ -117,7 +118,8 @@ std::vector<std::string> gradient_problems(const Function& fn, const Tensors& in
     set_threads(before);
     if (!same_bits(result, y)) problem("a second call gave another result");
     for (int i = 0; i < n; ++i)
-      if (differentiable(inputs[i]) && !same_bits(again[i].grad(), x[i].grad())) problem("a second call gave another gradient of input ", i);
+      if (differentiable(inputs[i]) && !same_bits(again[i].grad(), x[i].grad()))
+        problem("a second call gave another gradient of input ", i);
   }
 
   for (int only = 0; n > 1 && only < n; ++only) {  // one at a time
@@ -136,7 +138,8 @@ std::vector<std::string> gradient_problems(const Function& fn, const Tensors& in
       if (!differentiable(inputs[i])) continue;
       const auto sum = filled[i].grad().to_vector<double>(), part = x[i].grad().to_vector<double>();
       bool added = true;
-      for (std::size_t j = 0; j < sum.size(); ++j) added &= std::abs(sum[j] - (0.75 + part[j])) <= 1e-12 * (1 + std::abs(part[j]));
+      for (std::size_t j = 0; j < sum.size(); ++j)
+        added &= std::abs(sum[j] - (0.75 + part[j])) <= 1e-12 * (1 + std::abs(part[j]));
       if (!added) problem("the gradient of input ", i, " was not added to the gradient that was there");
     }
   }
@@ -156,7 +159,8 @@ std::vector<std::string> gradient_problems(const Function& fn, const Tensors& in
     }
     for (int i = 0; i < n; ++i)
       if (differentiable(inputs[i]) && !same_bits(spoiled[i].grad(), x[i].grad()))
-        problem("wrong gradient of input ", i, " after ", changed < n ? concat("input ", changed) : std::string("the result"), " was changed in place");
+        problem("wrong gradient of input ", i, " after ", changed < n ? concat("input ", changed) : std::string("the result"),
+                " was changed in place");
   }
 
   const NoGrad no_grad;
@@ -215,7 +219,8 @@ void check_error(const std::function<void()>& call, const std::vector<std::strin
     call();
   } catch (const Error& error) {
     const std::string message = error.what();
-    for (const auto& word : words) CHECK_MESSAGE(message.find(word) != std::string::npos, "expected \"", word, "\" in: ", message);
+    for (const auto& word : words)
+      CHECK_MESSAGE(message.find(word) != std::string::npos, "expected \"", word, "\" in: ", message);
     return;
   }
   FAIL_CHECK("expected an Error");

@@ -27,7 +27,8 @@ void check_binary(Binary op) {
 }
 
 /// Element i of the result by the definition of broadcasting, index by index.
-double naive(const Tensor& a, const Tensor& b, const Shape& shape, std::int64_t i, const std::function<double(double, double)>& f) {
+double naive(const Tensor& a, const Tensor& b, const Shape& shape, std::int64_t i,
+             const std::function<double(double, double)>& f) {
   std::int64_t at_a = 0, at_b = 0, step_a = 1, step_b = 1;
   for (int d = 1; d <= shape.rank(); ++d) {
     const std::int64_t index = i % shape[-d];
@@ -45,9 +46,15 @@ OP_CASE("sub") { check_binary(static_cast<Binary>(ops::sub)); }
 OP_CASE("mul") { check_binary(static_cast<Binary>(ops::mul)); }
 OP_CASE("div") { check_binary(static_cast<Binary>(ops::div)); }
 
-#define NUMBER_CASE(name, expression) \
-  OP_CASE(name) {                     \
-    for (const Shape& s : usual_shapes()) gradcheck([](const Tensors& t) { const Tensor& x = t[0]; return expression; }, {random_input(s, 3, 0.5, 2)}); \
+#define NUMBER_CASE(name, expression)     \
+  OP_CASE(name) {                         \
+    for (const Shape& s : usual_shapes()) \
+      gradcheck(                          \
+          [](const Tensors& t) {          \
+            const Tensor& x = t[0];       \
+            return expression;            \
+          },                              \
+          {random_input(s, 3, 0.5, 2)});  \
   }
 NUMBER_CASE("add_number", 0.5 + x + 1.5 - 0.25)
 NUMBER_CASE("mul_number", 3.0 * x * 0.7)
@@ -70,7 +77,8 @@ TEST_CASE("broadcasting over random shapes equals a plain index loop") {
   Random random(7, Purpose::test);
   for (int round = 0; round < 300; ++round) {
     Shape a, b;
-    const int rank = static_cast<int>(random.below(6)), skip_a = static_cast<int>(random.below(3)), skip_b = skip_a ? 0 : static_cast<int>(random.below(3));
+    const int rank = static_cast<int>(random.below(6)), skip_a = static_cast<int>(random.below(3)),
+              skip_b = skip_a ? 0 : static_cast<int>(random.below(3));
     for (int d = 0; d < rank; ++d) {
       const std::int64_t e = random.chance(0.03f) ? 0 : 1 + random.below(5);
       const auto kind = random.below(4);
@@ -87,14 +95,17 @@ TEST_CASE("broadcasting over random shapes equals a plain index loop") {
     for (std::int64_t i = 0; i < sum.numel(); ++i) {
       right &= sum.data<double>()[i] == naive(x, y, shape, i, [](double p, double q) { return p + q; });
       right &= quotient.data<double>()[i] == naive(x, y, shape, i, [](double p, double q) { return p / q; });
-      right &= as_float.data<float>()[i] == static_cast<float>(naive(x, y, shape, i, [](double p, double q) { return static_cast<float>(p) * static_cast<float>(q); }));
+      right &= as_float.data<float>()[i] == static_cast<float>(naive(x, y, shape, i, [](double p, double q) {
+                 return static_cast<float>(p) * static_cast<float>(q);
+               }));
     }
     CHECK(right);
     // sum_to is the transpose of broadcasting: Σ over the result of w·broadcast(x) = Σ over x of sum_to(w)·x.
     const Tensor w = random_input(shape, 13), folded = ops::detail::sum_to(w, a);
     CHECK(folded.shape() == a);
     double left = 0, right_side = 0;
-    for (std::int64_t i = 0; i < w.numel(); ++i) left += w.data<double>()[i] * naive(x, y, shape, i, [](double p, double) { return p; });
+    for (std::int64_t i = 0; i < w.numel(); ++i)
+      left += w.data<double>()[i] * naive(x, y, shape, i, [](double p, double) { return p; });
     for (std::int64_t i = 0; i < folded.numel(); ++i) right_side += folded.data<double>()[i] * x.data<double>()[i];
     CHECK(std::abs(left - right_side) < 1e-10);
   }
@@ -111,7 +122,8 @@ TEST_CASE("neighbouring dimensions are merged: the loops see as few as possible"
 
 TEST_CASE("large operands: all chunks are computed, in bfloat16 too") {
   Random random(1, Purpose::test);
-  const Tensor a = random_uniform({701, 65}, random, -1, 1), b = random_uniform({65}, random, -1, 1), c = random_uniform({701, 1}, random, -1, 1);
+  const Tensor a = random_uniform({701, 65}, random, -1, 1), b = random_uniform({65}, random, -1, 1),
+               c = random_uniform({701, 1}, random, -1, 1);
   const auto y = ((a + b) * c).to_vector<float>();
   const auto half = (a.to(DType::bfloat16) + b.to(DType::bfloat16)).to_vector<float>();
   bool right = true;
@@ -119,7 +131,8 @@ TEST_CASE("large operands: all chunks are computed, in bfloat16 too") {
     for (std::size_t j = 0; j < 65; ++j) {
       const float p = a.data<float>()[i * 65 + j], q = b.data<float>()[j];
       right &= y[i * 65 + j] == (p + q) * c.data<float>()[i];
-      right &= half[i * 65 + j] == static_cast<float>(bfloat16(static_cast<float>(bfloat16(p)) + static_cast<float>(bfloat16(q))));
+      right &=
+          half[i * 65 + j] == static_cast<float>(bfloat16(static_cast<float>(bfloat16(p)) + static_cast<float>(bfloat16(q))));
     }
   CHECK(right);
 }

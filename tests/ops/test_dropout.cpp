@@ -19,7 +19,8 @@ TEST_CASE("dropout keeps the mean, drops the wanted share, and is another mask a
   const std::int64_t n = 100001;
   for (const double p : {0.1, 0.5, 0.9}) {
     seed(1);
-    const auto y = ops::dropout(ones({n}), p, true).to_vector<double>(), again = ops::dropout(ones({n}), p, true).to_vector<double>();
+    const auto y = ops::dropout(ones({n}), p, true).to_vector<double>(),
+               again = ops::dropout(ones({n}), p, true).to_vector<double>();
     double dropped = 0, both = 0;
     bool scaled = true;
     for (std::size_t i = 0; i < y.size(); ++i) {

@@ -18,7 +18,11 @@ TEST_CASE("embedding picks rows and refuses indices that are out of range") {
   const Tensor y = ops::embedding(from_vector<std::int64_t>({1, 2}, {2, 0}), w);
   CHECK(y.shape() == Shape{1, 2, 2});
   CHECK(y.to_vector<int>() == std::vector<int>{20, 21, 0, 1});
-  check_error([&] { ops::embedding(from_vector<std::int64_t>({2}, {0, 3}), w); }, {"[embedding]", "[0,3)", "got 3", "position 1"});
+  check_error(
+      [&] {
+        ops::embedding(from_vector<std::int64_t>({2}, {0, 3}), w);
+      },
+      {"[embedding]", "[0,3)", "got 3", "position 1"});
   check_error([&] { ops::embedding(from_vector<std::int64_t>({1}, {-1}), w); }, {"[embedding]", "got -1"});
   check_error([&] { ops::embedding(w, w); }, {"[embedding]", "int64", "float32"});
   check_error([&] { ops::embedding(arange(2), zeros({3})); }, {"[embedding]", "(V,D)"});

@@ -12,7 +12,9 @@ namespace {
 /// What is wrong with y = x², recorded with the backward function that `make(x)` returns.
 std::string problems_with(const std::function<autograd::BackwardFn(const Tensor&)>& make) {
   std::string all;
-  const auto square = [&](const Tensors& x) { return autograd::record("square", {x[0]}, x[0].detach() * x[0].detach(), make(x[0])); };
+  const auto square = [&](const Tensors& x) {
+    return autograd::record("square", {x[0]}, x[0].detach() * x[0].detach(), make(x[0]));
+  };
   for (const auto& p : gradient_problems(square, {random_input({3, 4}, 1)})) all += p + "; ";
   return all;
 }
@@ -22,12 +24,14 @@ bool mentions(const std::string& text, const std::string& words) { return text.f
 }  // namespace
 
 TEST_CASE("gradcheck accepts a right gradient") {
-  CHECK(problems_with([](const Tensor& x) { return [s = Saved(x)](Backward& b) { b.give(0, b.grad() * s.get() * 2.0); }; }) == "");
+  CHECK(problems_with([](const Tensor& x) { return [s = Saved(x)](Backward& b) { b.give(0, b.grad() * s.get() * 2.0); }; }) ==
+        "");
 }
 
 TEST_CASE("gradcheck notices what is wrong") {
-  CHECK(mentions(problems_with([](const Tensor& x) { return [s = Saved(x)](Backward& b) { b.give(0, b.grad() * s.get() * 2.01); }; }),
-                 "at 12 elements of 12"));
+  CHECK(mentions(
+      problems_with([](const Tensor& x) { return [s = Saved(x)](Backward& b) { b.give(0, b.grad() * s.get() * 2.01); }; }),
+      "at 12 elements of 12"));
   CHECK(mentions(problems_with([](const Tensor& x) {
     return [s = Saved(x)](Backward& b) {
       Tensor dx = b.grad() * s.get() * 2.0;
@@ -37,8 +41,9 @@ TEST_CASE("gradcheck notices what is wrong") {
   }), "wrong gradient of input 0 at element 11"));
   CHECK(mentions(problems_with([](const Tensor&) { return [](Backward&) {}; }), "got no gradient"));
   // Kept without Saved: nobody guards it.
-  CHECK(mentions(problems_with([](const Tensor& x) { return [kept = x.detach()](Backward& b) { b.give(0, b.grad() * kept * 2.0); }; }),
-                 "after input 0 was changed in place"));
+  CHECK(mentions(
+      problems_with([](const Tensor& x) { return [kept = x.detach()](Backward& b) { b.give(0, b.grad() * kept * 2.0); }; }),
+      "after input 0 was changed in place"));
   double noise = 0;
   CHECK(mentions(problems_with([&](const Tensor& x) {
     noise += 1e-9;

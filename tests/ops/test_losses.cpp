@@ -17,7 +17,8 @@ void check_pair(const std::function<Tensor(const Tensor&, const Tensor&, Reducti
   for (const Shape& s : usual_shapes())
     for (const Reduction r : reductions) {
       if (s.numel() == 0 && r == Reduction::mean) continue;  // NaN, as PyTorch
-      gradcheck([&](const Tensors& x) { return loss(x[0], x[1], r); }, {random_input(s, 1, -2, 2), random_input(s, 2, low, high)});
+      gradcheck([&](const Tensors& x) { return loss(x[0], x[1], r); },
+                {random_input(s, 1, -2, 2), random_input(s, 2, low, high)});
     }
 }
 
@@ -26,7 +27,8 @@ Reduction reduction_of(const FixtureCase& c) { return static_cast<Reduction>(c.i
 }  // namespace
 
 OP_CASE("cross_entropy") {
-  for (const auto& [logits, rows] : std::vector<std::pair<Shape, Shape>>{{{4, 6}, {4}}, {{3, 2, 5}, {3, 2}}, {{1, 1}, {1}}, {{5}, {}}, {{0, 3}, {0}}})
+  for (const auto& [logits, rows] :
+       std::vector<std::pair<Shape, Shape>>{{{4, 6}, {4}}, {{3, 2, 5}, {3, 2}}, {{1, 1}, {1}}, {{5}, {}}, {{0, 3}, {0}}})
     for (const double smoothing : {0.0, 0.2})
       for (const Reduction r : reductions)
         for (const bool weighted : {false, true}) {
@@ -36,7 +38,8 @@ OP_CASE("cross_entropy") {
           if (logits.back() == 1) options.ignore_index = -100;
           Tensor target = random_integers(rows, 0, logits.back(), 3);
           if (target.numel()) target.mutable_data<std::int64_t>()[0] = logits.back() - 1;  // at least one row counts
-          gradcheck([&](const Tensors& x) { return ops::cross_entropy(x[0], x[1], options); }, {random_input(logits, 1, -3, 3), target});
+          gradcheck([&](const Tensors& x) { return ops::cross_entropy(x[0], x[1], options); },
+                    {random_input(logits, 1, -3, 3), target});
         }
 }
 
@@ -53,33 +56,44 @@ OP_CASE("bce_with_logits") {
 OP_CASE("kl_div") {
   check_pair([](const Tensor& x, const Tensor& t, Reduction r) { return ops::kl_div(x, t, r); }, 0.05, 1);
   check_pair([](const Tensor& x, const Tensor& t, Reduction r) { return ops::kl_div(x, t, r, true); }, -3, 0);
-  gradcheck([](const Tensors& x) { return ops::kl_div(x[0], x[1], Reduction::batch_mean); }, {random_input({3, 2}, 1, -2, 0), random_input({3, 2}, 2, 0.1, 1)});
+  gradcheck([](const Tensors& x) { return ops::kl_div(x[0], x[1], Reduction::batch_mean); },
+            {random_input({3, 2}, 1, -2, 0), random_input({3, 2}, 2, 0.1, 1)});
 }
 OP_CASE("normalize") {
   for (const Shape& s : std::vector<Shape>{{4, 6}, {3, 5, 7}, {2, 1}, {0, 3}, {3, 0}})
     for (int axis = -1; axis < s.rank(); ++axis) {
       gradcheck([=](const Tensors& x) { return ops::normalize(x[0], axis); }, {random_input(s, 1, 0.2, 1)});
-      gradcheck([=](const Tensors& x) { return ops::normalize(x[0], axis, 50.0); }, {random_input(s, 1)});  // all shorter than eps
+      gradcheck([=](const Tensors& x) { return ops::normalize(x[0], axis, 50.0); },
+                {random_input(s, 1)});  // all shorter than eps
     }
-  gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1]); }, {random_input({3, 5}, 1), random_input({1, 5}, 2)});
+  gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1]); },
+            {random_input({3, 5}, 1), random_input({1, 5}, 2)});
 }
 
 TEST_CASE("losses and softmax agree with PyTorch") {
   const auto axis = [](const FixtureCase& c) { return static_cast<int>(c.integer("axis")); };
-  replay("losses", {
-    {"softmax", [=](const FixtureCase& c) { return ops::softmax(c["x"], axis(c)); }},
-    {"log_softmax", [=](const FixtureCase& c) { return ops::log_softmax(c["x"], axis(c)); }},
-    {"cross_entropy", [](const FixtureCase& c) {
-       return ops::cross_entropy(c["x"], c["target"], {c.number("smoothing"), 7, c.has("weight") ? c["weight"] : Tensor{}, reduction_of(c)});
-     }},
-    {"mse_loss", [](const FixtureCase& c) { return ops::mse_loss(c["x"], c["t"], reduction_of(c)); }},
-    {"l1_loss", [](const FixtureCase& c) { return ops::l1_loss(c["x"], c["t"], reduction_of(c)); }},
-    {"huber_loss", [](const FixtureCase& c) { return ops::huber_loss(c["x"], c["t"], c.number("delta"), reduction_of(c)); }},
-    {"bce_with_logits", [](const FixtureCase& c) { return ops::bce_with_logits(c["x"], c["t"], c.number("positive_weight"), reduction_of(c)); }},
-    {"kl_div", [](const FixtureCase& c) { return ops::kl_div(c["x"], c["t"], reduction_of(c), c.number("log_target") != 0); }},
-    {"normalize", [=](const FixtureCase& c) { return ops::normalize(c["x"], axis(c), c.number("eps")); }},
-    {"cosine_similarity", [=](const FixtureCase& c) { return ops::cosine_similarity(c["a"], c["b"], axis(c)); }},
-  });
+  replay("losses",
+         {
+             {"softmax", [=](const FixtureCase& c) { return ops::softmax(c["x"], axis(c)); }},
+             {"log_softmax", [=](const FixtureCase& c) { return ops::log_softmax(c["x"], axis(c)); }},
+             {"cross_entropy",
+              [](const FixtureCase& c) {
+                return ops::cross_entropy(c["x"], c["target"],
+                                          {c.number("smoothing"), 7, c.has("weight") ? c["weight"] : Tensor{}, reduction_of(c)});
+              }},
+             {"mse_loss", [](const FixtureCase& c) { return ops::mse_loss(c["x"], c["t"], reduction_of(c)); }},
+             {"l1_loss", [](const FixtureCase& c) { return ops::l1_loss(c["x"], c["t"], reduction_of(c)); }},
+             {"huber_loss",
+              [](const FixtureCase& c) { return ops::huber_loss(c["x"], c["t"], c.number("delta"), reduction_of(c)); }},
+             {"bce_with_logits",
+              [](const FixtureCase& c) {
+                return ops::bce_with_logits(c["x"], c["t"], c.number("positive_weight"), reduction_of(c));
+              }},
+             {"kl_div",
+              [](const FixtureCase& c) { return ops::kl_div(c["x"], c["t"], reduction_of(c), c.number("log_target") != 0); }},
+             {"normalize", [=](const FixtureCase& c) { return ops::normalize(c["x"], axis(c), c.number("eps")); }},
+             {"cosine_similarity", [=](const FixtureCase& c) { return ops::cosine_similarity(c["a"], c["b"], axis(c)); }},
+         });
 }
 
 TEST_CASE("losses stay finite where the formulas would overflow") {
@@ -115,7 +129,11 @@ TEST_CASE("losses refuse what does not fit") {
   check_error([&] { ops::cross_entropy(x, zeros({3}, DType::int64)); }, {"[cross_entropy]", "(2,3)", "(3)"});
   check_error([&] { ops::cross_entropy(x, zeros({2})); }, {"[cross_entropy]", "int64", "float32"});
   check_error([&] { ops::cross_entropy(x, target(0, 1), {1.5}); }, {"[cross_entropy]", "label_smoothing", "1.5"});
-  check_error([&] { ops::cross_entropy(x, target(0, 1), {0, -100, ones({2})}); }, {"[cross_entropy]", "class_weights (3)", "(2)"});
+  check_error(
+      [&] {
+        ops::cross_entropy(x, target(0, 1), {0, -100, ones({2})});
+      },
+      {"[cross_entropy]", "class_weights (3)", "(2)"});
   check_error([&] { ops::mse_loss(x, zeros({2, 1})); }, {"[mse_loss]", "one shape", "(2,3)", "(2,1)"});
   check_error([&] { ops::huber_loss(x, x, 0); }, {"[huber_loss]", "delta > 0"});
   check_error([&] { ops::l1_loss(x, zeros({2, 3}, DType::float64)); }, {"[l1_loss]", "one type"});

@@ -20,8 +20,18 @@ Tensor operand(const Shape& batch, std::int64_t rows, std::int64_t columns, bool
 }  // namespace
 
 OP_CASE("matmul") {
-  for (const auto& o : std::vector<Operands>{{{}, {}, 4, 6, 2}, {{}, {}, 3, 5, 7}, {{}, {}, 1, 1, 1}, {{2}, {2}, 3, 2, 4}, {{2}, {}, 3, 2, 4}, {{}, {3}, 1, 2, 3},
-                                             {{2, 1}, {3}, 2, 1, 2}, {{1}, {1}, 2, 2, 2}, {{}, {}, 0, 3, 2}, {{}, {}, 2, 3, 0}, {{0}, {}, 2, 2, 3}, {{0}, {1}, 2, 2, 3}})
+  for (const auto& o : std::vector<Operands>{{{}, {}, 4, 6, 2},
+                                             {{}, {}, 3, 5, 7},
+                                             {{}, {}, 1, 1, 1},
+                                             {{2}, {2}, 3, 2, 4},
+                                             {{2}, {}, 3, 2, 4},
+                                             {{}, {3}, 1, 2, 3},
+                                             {{2, 1}, {3}, 2, 1, 2},
+                                             {{1}, {1}, 2, 2, 2},
+                                             {{}, {}, 0, 3, 2},
+                                             {{}, {}, 2, 3, 0},
+                                             {{0}, {}, 2, 2, 3},
+                                             {{0}, {1}, 2, 2, 3}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         gradcheck([=](const Tensors& x) { return ops::matmul(x[0], x[1], ta, tb); },
@@ -29,19 +39,26 @@ OP_CASE("matmul") {
 }
 
 OP_CASE("linear") {
-  for (const auto& [shape, out] : std::vector<std::pair<Shape, std::int64_t>>{{{4, 6}, 2}, {{3, 5, 7}, 3}, {{1, 1}, 1}, {{3}, 2}, {{0, 3}, 2}, {{2, 0}, 3}}) {
+  for (const auto& [shape, out] : std::vector<std::pair<Shape, std::int64_t>>{
+           {{4, 6}, 2}, {{3, 5, 7}, 3}, {{1, 1}, 1}, {{3}, 2}, {{0, 3}, 2}, {{2, 0}, 3}}) {
     const std::int64_t in = shape.back();
-    gradcheck([](const Tensors& x) { return ops::linear(x[0], x[1], x[2]); }, {random_input(shape, 1), random_input({out, in}, 2), random_input({out}, 3)});
+    gradcheck([](const Tensors& x) { return ops::linear(x[0], x[1], x[2]); },
+              {random_input(shape, 1), random_input({out, in}, 2), random_input({out}, 3)});
     gradcheck([](const Tensors& x) { return ops::linear(x[0], x[1]); }, {random_input(shape, 1), random_input({out, in}, 2)});
   }
 }
 
 TEST_CASE("products and lookups agree with PyTorch") {
-  replay("matmul", {
-    {"matmul", [](const FixtureCase& c) { return ops::matmul(c["a"], c["b"], c.number("transpose_a") != 0, c.number("transpose_b") != 0); }},
-    {"embedding", [](const FixtureCase& c) { return ops::embedding(c["index"], c["weight"]); }},
-    {"linear", [](const FixtureCase& c) { return ops::linear(c["x"], c["weight"], c.has("bias") ? c["bias"] : Tensor{}); }},
-  });
+  replay(
+      "matmul",
+      {
+          {"matmul",
+           [](const FixtureCase& c) {
+             return ops::matmul(c["a"], c["b"], c.number("transpose_a") != 0, c.number("transpose_b") != 0);
+           }},
+          {"embedding", [](const FixtureCase& c) { return ops::embedding(c["index"], c["weight"]); }},
+          {"linear", [](const FixtureCase& c) { return ops::linear(c["x"], c["weight"], c.has("bias") ? c["bias"] : Tensor{}); }},
+      });
 }
 
 TEST_CASE("many small products in parallel: the same bits for any number of threads") {
@@ -61,7 +78,8 @@ TEST_CASE("many small products in parallel: the same bits for any number of thre
   CHECK(same_bits(results[0], results[1]));
   CHECK(same_bits(grads[0], grads[1]));
   double expected = 0;
-  for (int k = 0; k < 16; ++k) expected += static_cast<double>(a.data<float>()[(20 * 9 + 3) * 16 + k]) * b.data<float>()[(20 * 11 + 5) * 16 + k];
+  for (int k = 0; k < 16; ++k)
+    expected += static_cast<double>(a.data<float>()[(20 * 9 + 3) * 16 + k]) * b.data<float>()[(20 * 11 + 5) * 16 + k];
   CHECK(results[0].data<float>()[(20 * 9 + 3) * 11 + 5] == doctest::Approx(expected).epsilon(1e-5));
 }
 

@@ -10,7 +10,8 @@ using namespace op_test;
 
 namespace {
 void check_unary(Tensor (*op)(const Tensor&), double low, double high, const std::vector<double>& kinks = {}) {
-  for (const Shape& s : usual_shapes()) gradcheck([&](const Tensors& x) { return op(x[0]); }, {random_input(s, 1, low, high, kinks)});
+  for (const Shape& s : usual_shapes())
+    gradcheck([&](const Tensors& x) { return op(x[0]); }, {random_input(s, 1, low, high, kinks)});
 }
 }  // namespace
 
@@ -35,15 +36,23 @@ OP_CASE("pow") {
 
 TEST_CASE("pointwise functions agree with PyTorch") {
   const auto of = [](Tensor (*op)(const Tensor&)) -> Replay { return [op](const FixtureCase& c) { return op(c["x"]); }; };
-  replay("pointwise", {
-    {"relu", of(ops::relu)}, {"gelu", of(ops::gelu)}, {"silu", of(ops::silu)}, {"tanh", of(ops::tanh)}, {"sigmoid", of(ops::sigmoid)},
-    {"exp", of(ops::exp)}, {"log", of(ops::log)}, {"sqrt", of(ops::sqrt)}, {"abs", of(ops::abs)},
-    {"leaky_relu", [](const FixtureCase& c) { return ops::leaky_relu(c["x"], c.number("negative_slope")); }},
-    {"elu", [](const FixtureCase& c) { return ops::elu(c["x"], c.number("alpha")); }},
-    {"softplus", [](const FixtureCase& c) { return ops::softplus(c["x"], c.number("beta")); }},
-    {"clamp", [](const FixtureCase& c) { return ops::clamp(c["x"], c.number("low"), c.number("high")); }},
-    {"pow", [](const FixtureCase& c) { return ops::pow(c["x"], c.number("exponent")); }},
-  });
+  replay("pointwise",
+         {
+             {"relu", of(ops::relu)},
+             {"gelu", of(ops::gelu)},
+             {"silu", of(ops::silu)},
+             {"tanh", of(ops::tanh)},
+             {"sigmoid", of(ops::sigmoid)},
+             {"exp", of(ops::exp)},
+             {"log", of(ops::log)},
+             {"sqrt", of(ops::sqrt)},
+             {"abs", of(ops::abs)},
+             {"leaky_relu", [](const FixtureCase& c) { return ops::leaky_relu(c["x"], c.number("negative_slope")); }},
+             {"elu", [](const FixtureCase& c) { return ops::elu(c["x"], c.number("alpha")); }},
+             {"softplus", [](const FixtureCase& c) { return ops::softplus(c["x"], c.number("beta")); }},
+             {"clamp", [](const FixtureCase& c) { return ops::clamp(c["x"], c.number("low"), c.number("high")); }},
+             {"pow", [](const FixtureCase& c) { return ops::pow(c["x"], c.number("exponent")); }},
+         });
 }
 
 TEST_CASE("pointwise functions neither overflow nor lose NaN") {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include "fixture.hpp"
 #include "sslcake/core/threads.hpp"
@@ -17,8 +18,9 @@ struct Case {
 };
 const std::vector<Case>& reduce_cases() {
   static const std::vector<Case> cases = {
-    {{4, 6}, {}}, {{4, 6}, {0}}, {{4, 6}, {-1}}, {{3, 5, 7}, {0, 2}}, {{3, 5, 7}, {1}}, {{3, 5, 7}, {1, 2}}, {{3, 5, 7}, {2, 0, 1}},
-    {{1, 1}, {0}}, {{}, {}}, {{5, 1, 3}, {1}}, {{2, 3, 2, 3}, {0, 2}}, {{2, 3, 2, 3}, {1, 3}}, {{0, 3}, {1}},
+      {{4, 6}, {}},           {{4, 6}, {0}}, {{4, 6}, {-1}}, {{3, 5, 7}, {0, 2}}, {{3, 5, 7}, {1}},       {{3, 5, 7}, {1, 2}},
+      {{3, 5, 7}, {2, 0, 1}}, {{1, 1}, {0}}, {{}, {}},       {{5, 1, 3}, {1}},    {{2, 3, 2, 3}, {0, 2}}, {{2, 3, 2, 3}, {1, 3}},
+      {{0, 3}, {1}},
   };
   return cases;
 }
@@ -26,7 +28,8 @@ const std::vector<Case>& reduce_cases() {
 void check_reduce(Reduce op, bool distinct, bool nothing) {
   for (const auto& c : reduce_cases())
     for (const bool keep : {false, true})
-      gradcheck([&](const Tensors& x) { return op(x[0], c.axes, keep); }, {distinct ? distinct_input(c.shape, 1) : random_input(c.shape, 1)});
+      gradcheck([&](const Tensors& x) { return op(x[0], c.axes, keep); },
+                {distinct ? distinct_input(c.shape, 1) : random_input(c.shape, 1)});
   if (nothing) gradcheck([&](const Tensors& x) { return op(x[0], {0}, false); }, {random_input({0, 3})});
 }
 
@@ -62,6 +65,13 @@ TEST_CASE("reductions over nothing and of NaN") {
   CHECK(ops::argmax(from_vector<float>({4}, {1, nan, 2, nan})).item() == 1);
   check_error([] { ops::max(zeros({2, 0}), {1}); }, {"[max]", "(2,0)"});
   check_error([] { ops::argmax(zeros({2, 0})); }, {"[argmax]", "(2,0)"});
+}
+
+TEST_CASE("an infinite maximum passes its gradient on") {
+  Tensor x = from_vector<float>({3}, {1, std::numeric_limits<float>::infinity(), 2});
+  x.set_requires_grad();
+  backward(ops::max(x));
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 1, 0});
 }
 
 TEST_CASE("argmax: the first of equals, along any axis") {
@@ -100,7 +110,8 @@ TEST_CASE("sums over random shapes and axes equal a plain loop") {
 
 TEST_CASE("large sums are accurate, and the same for any number of threads") {
   Random random(3, Purpose::test);
-  for (const auto& [shape, axes] : std::vector<Case>{{{1 << 18}, {}}, {{3001, 65}, {0}}, {{65, 3001}, {1}}, {{5, 4001, 7}, {1}}, {{200, 31, 9}, {1}}}) {
+  for (const auto& [shape, axes] :
+       std::vector<Case>{{{1 << 18}, {}}, {{3001, 65}, {0}}, {{65, 3001}, {1}}, {{5, 4001, 7}, {1}}, {{200, 31, 9}, {1}}}) {
     const Tensor x = random_uniform(shape, random, 0, 1);
     const int before = threads();
     set_threads(1);

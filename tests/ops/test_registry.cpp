@@ -27,7 +27,8 @@ Found op_names(const std::filesystem::path& folder) {
         if (at > 0 && (std::isalnum(static_cast<unsigned char>(text[at - 1])) || text[at - 1] == '_')) continue;  // will_record(
         const auto first = text.find_first_not_of(" \n", at + call.size());
         if (text[first] == '"') found.names.insert(text.substr(first + 1, text.find('"', first + 1) - first - 1));
-        else if (call == "record(") found.unnamed.push_back(entry.path().filename().string() + ": " + text.substr(at, text.find('\n', first) - at));
+        else if (call == "record(")
+          found.unnamed.push_back(entry.path().filename().string() + ": " + text.substr(at, text.find('\n', first) - at));
       }
     }
   }

@@ -20,8 +20,10 @@ OP_CASE("permute") {
 }
 OP_CASE("concat") {
   for (const int axis : {0, 1, -1})
-    gradcheck([=](const Tensors& x) { return ops::concat(x, axis); }, {random_input({2, 3, 4}, 1), random_input({2, 3, 4}, 2), random_input({2, 3, 4}, 3)});
-  gradcheck([](const Tensors& x) { return ops::concat(x, 1); }, {random_input({3, 5}, 1), random_input({3, 1}, 2), random_input({3, 0}, 3)});
+    gradcheck([=](const Tensors& x) { return ops::concat(x, axis); },
+              {random_input({2, 3, 4}, 1), random_input({2, 3, 4}, 2), random_input({2, 3, 4}, 3)});
+  gradcheck([](const Tensors& x) { return ops::concat(x, 1); },
+            {random_input({3, 5}, 1), random_input({3, 1}, 2), random_input({3, 0}, 3)});
   gradcheck([](const Tensors& x) { return ops::concat({x[0], x[0]}, 1); }, {random_input({3, 5}, 1)});
   gradcheck([](const Tensors& x) { return ops::stack(x, 1); }, {random_input({3, 2}, 1), random_input({3, 2}, 2)});
 }
@@ -40,7 +42,8 @@ OP_CASE("pad") {
 }
 OP_CASE("index_select") {
   const Tensor index = from_vector<std::int64_t>({4}, {2, 0, 2, 1});
-  for (const int axis : {0, 1, 2}) gradcheck([=](const Tensors& x) { return ops::index_select(x[0], x[1], axis); }, {random_input({3, 4, 5}), index});
+  for (const int axis : {0, 1, 2})
+    gradcheck([=](const Tensors& x) { return ops::index_select(x[0], x[1], axis); }, {random_input({3, 4, 5}), index});
   gradcheck([](const Tensors& x) { return ops::index_select(x[0], x[1]); }, {random_input({1, 1}), zeros({3}, DType::int64)});
   gradcheck([](const Tensors& x) { return ops::index_select(x[0], x[1]); }, {random_input({4, 3}), zeros({0}, DType::int64)});
   gradcheck([](const Tensors& x) { return ops::index_select(x[0], x[1], 1); }, {random_input({0, 3}), index});
@@ -49,14 +52,16 @@ OP_CASE("gather") {
   for (const int axis : {0, 1, 2}) {
     Shape shape{3, 4, 5};
     shape[axis] = 2;
-    gradcheck([=](const Tensors& x) { return ops::gather(x[0], x[1], axis); }, {random_input({3, 4, 5}), random_integers(shape, 0, 3)});
+    gradcheck([=](const Tensors& x) { return ops::gather(x[0], x[1], axis); },
+              {random_input({3, 4, 5}), random_integers(shape, 0, 3)});
   }
   gradcheck([](const Tensors& x) { return ops::gather(x[0], x[1], 0); }, {random_input({1, 1}), zeros({3, 1}, DType::int64)});
   gradcheck([](const Tensors& x) { return ops::gather(x[0], x[1], 1); }, {random_input({0, 3}), zeros({0, 2}, DType::int64)});
 }
 OP_CASE("cast") {  // to float32 and back: the numbers lose digits, so steps must be wider than a float's
   for (const Shape& s : usual_shapes())
-    gradcheck([](const Tensors& x) { return ops::cast(ops::cast(x[0], DType::float32), DType::float64); }, {random_input(s)}, {1e-3, 1e-3, 1e-3});
+    gradcheck([](const Tensors& x) { return ops::cast(ops::cast(x[0], DType::float32), DType::float64); }, {random_input(s)},
+              {1e-3, 1e-3, 1e-3});
 }
 
 TEST_CASE("shape functions agree with PyTorch") {

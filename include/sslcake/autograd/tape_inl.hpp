@@ -58,7 +58,9 @@ inline std::string where(const autograd::Node& node) {
 SSLCAKE_INLINE bool grad_enabled() { return detail::tape_state().recording; }
 SSLCAKE_INLINE NoGrad::NoGrad() : before_(detail::tape_state().recording) { detail::tape_state().recording = false; }
 SSLCAKE_INLINE NoGrad::~NoGrad() { detail::tape_state().recording = before_; }
-SSLCAKE_INLINE FiniteCheck::FiniteCheck() : before_(detail::tape_state().check_finite) { detail::tape_state().check_finite = true; }
+SSLCAKE_INLINE FiniteCheck::FiniteCheck() : before_(detail::tape_state().check_finite) {
+  detail::tape_state().check_finite = true;
+}
 SSLCAKE_INLINE FiniteCheck::~FiniteCheck() { detail::tape_state().check_finite = before_; }
 
 SSLCAKE_INLINE ModuleScope::ModuleScope(const std::string& name) : length_(detail::tape_state().module.size()) {
@@ -96,7 +98,8 @@ SSLCAKE_INLINE Node::~Node() {
 
 SSLCAKE_INLINE const Tensor& Saved::get() const {
   if (tensor_.version() != version_)
-    fail("backward", "a tensor of shape ", tensor_.shape(), " that an op saved for its gradient was changed in place since; clone() it before the change");
+    fail("backward", "a tensor of shape ", tensor_.shape(),
+         " that an op saved for its gradient was changed in place since; clone() it before the change");
   return tensor_;
 }
 
@@ -107,8 +110,8 @@ SSLCAKE_INLINE void Backward::give(int i, Tensor grad) {
   if (!meta || !grad.defined()) return;
   const InputFacts& wanted = node_.facts[static_cast<std::size_t>(i)];
   if (!(grad.shape() == wanted.shape) || grad.dtype() != wanted.dtype)
-    fail("backward", "op ", detail::where(node_), " gave input ", i, " a gradient of shape ", grad.shape(), " and type ", grad.dtype(),
-         ", expected ", wanted.shape, " and ", wanted.dtype);
+    fail("backward", "op ", detail::where(node_), " gave input ", i, " a gradient of shape ", grad.shape(), " and type ",
+         grad.dtype(), ", expected ", wanted.shape, " and ", wanted.dtype);
   if (detail::tape_state().check_finite && !all_finite(grad))
     fail("backward", "the gradient of input ", i, " of ", detail::where(node_), " is not finite");
   grad.set_meta(nullptr);
@@ -150,9 +153,11 @@ SSLCAKE_INLINE Tensor record(const char* op, const std::vector<Tensor>& inputs, 
 }  // namespace autograd
 
 SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
-  if (!output.requires_grad()) fail("backward", "expected a tensor that depends on parameters; nothing was recorded (NoGrad, or no input wants gradients)");
+  if (!output.requires_grad())
+    fail("backward", "expected a tensor that depends on parameters; nothing was recorded (NoGrad, or no input wants gradients)");
   if (!(output.shape() == output_grad.shape()) || output.dtype() != output_grad.dtype())
-    fail("backward", "expected a gradient of shape ", output.shape(), " and type ", output.dtype(), ", got ", output_grad.shape(), " ", output_grad.dtype());
+    fail("backward", "expected a gradient of shape ", output.shape(), " and type ", output.dtype(), ", got ", output_grad.shape(),
+         " ", output_grad.dtype());
   const auto root = output.meta()->node;
   if (!root) {  // a leaf: d x / d x = 1
     detail::accumulate(output.meta()->grad, output_grad.clone());
@@ -170,7 +175,9 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
   std::vector<Visit> stack{{root, 0}};
   while (!stack.empty()) {
     Visit& top = stack.back();
-    if (top.node->done) fail("backward", "the tape behind op ", detail::where(*top.node), " was freed by an earlier backward pass; run the forward again");
+    if (top.node->done)
+      fail("backward", "the tape behind op ", detail::where(*top.node),
+           " was freed by an earlier backward pass; run the forward again");
     if (top.next == top.node->inputs.size()) {
       order.push_back(std::move(top.node));
       stack.pop_back();
@@ -197,7 +204,8 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
 }
 
 SSLCAKE_INLINE void backward(const Tensor& loss) {
-  if (!loss.defined() || loss.numel() != 1) fail("backward", "expected a loss with one element, got shape ", loss.shape(), "; reduce it with mean() or sum()");
+  if (!loss.defined() || loss.numel() != 1)
+    fail("backward", "expected a loss with one element, got shape ", loss.shape(), "; reduce it with mean() or sum()");
   backward(loss, ones(loss.shape(), loss.dtype()));
 }
 

@@ -60,7 +60,8 @@ class Shape {
 
   /// Turns a possibly negative dimension into 0..rank-1, or fails naming `where`.
   int axis(int i, const char* where) const {
-    if (i < -rank_ || i >= rank_) fail(where, "expected a dimension in [", -rank_, ",", rank_, ") for shape ", str(), ", got ", i);
+    if (i < -rank_ || i >= rank_)
+      fail(where, "expected a dimension in [", -rank_, ",", rank_, ") for shape ", str(), ", got ", i);
     return i < 0 ? i + rank_ : i;
   }
 

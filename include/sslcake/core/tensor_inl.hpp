@@ -38,7 +38,8 @@ SSLCAKE_INLINE Tensor Tensor::alias(const Shape& shape) const {
 
 SSLCAKE_INLINE Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   if (rank() < 1 || begin < 0 || end < begin || end > dim(0))
-    fail("Tensor::rows", "expected 0 <= begin <= end <= extent of the first dimension of ", shape_, ", got [", begin, ",", end, ")");
+    fail("Tensor::rows", "expected 0 <= begin <= end <= extent of the first dimension of ", shape_, ", got [", begin, ",", end,
+         ")");
   Tensor t = detach();
   t.offset_ += static_cast<std::size_t>(begin * shape_.span(1, rank())) * size_of(dtype_);
   t.shape_[0] = end - begin;

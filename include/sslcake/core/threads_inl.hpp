@@ -149,7 +149,8 @@ SSLCAKE_INLINE SerialScope::~SerialScope() { detail::inside_pool = before_; }
 
 SSLCAKE_INLINE int threads() { return detail::ThreadPool::instance().size(); }
 SSLCAKE_INLINE void set_threads(int n) {
-  if (detail::inside_pool) fail("set_threads", "called from inside parallel work, whose threads it would wait for; call it before");
+  if (detail::inside_pool)
+    fail("set_threads", "called from inside parallel work, whose threads it would wait for; call it before");
   detail::ThreadPool::instance().resize(n);
 }
 

@@ -20,9 +20,12 @@ struct Broadcast {
 /// Fails naming `op`, both shapes and the dimension if they do not fit.
 Broadcast broadcast(const char* op, const Shape& a, const Shape& b);
 
-enum class Arithmetic { add, sub, mul, div };
+enum class Arithmetic { add, sub, mul, div, equal /* 1 or 0 */ };
 /// a ∘ b with broadcasting, plain numbers: nothing is recorded. Both of one floating-point type.
 Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& a, const Tensor& b);
+
+/// t repeated to `shape`, as broadcasting would.
+Tensor repeat_to(const Tensor& t, const Shape& shape);
 
 }  // namespace sslcake::inline v0::ops::detail
 

@@ -49,7 +49,8 @@ SSLCAKE_INLINE Broadcast broadcast(const char* op, const Shape& a, const Shape& 
 
 // Innermost loops: each operand's step is 0 or 1.
 template <class F, class T>
-void arithmetic_row(const T* __restrict a, std::int64_t step_a, const T* __restrict b, std::int64_t step_b, T* __restrict y, std::int64_t n) {
+void arithmetic_row(const T* __restrict a, std::int64_t step_a, const T* __restrict b, std::int64_t step_b, T* __restrict y,
+                    std::int64_t n) {
   constexpr F f{};
   if (step_a == 0) {
     const T value = *a;
@@ -69,6 +70,7 @@ struct Add { template <class T> T operator()(T a, T b) const { return a + b; } }
 struct Sub { template <class T> T operator()(T a, T b) const { return a - b; } };
 struct Mul { template <class T> T operator()(T a, T b) const { return a * b; } };
 struct Div { template <class T> T operator()(T a, T b) const { return a / b; } };
+struct Equal { template <class T> T operator()(T a, T b) const { return a == b ? T(1) : T(0); } };
 
 template <class T>
 ArithmeticRow<T> arithmetic_row_of(Arithmetic kind) {
@@ -76,7 +78,8 @@ ArithmeticRow<T> arithmetic_row_of(Arithmetic kind) {
     case Arithmetic::add: return arithmetic_row<Add, T>;
     case Arithmetic::sub: return arithmetic_row<Sub, T>;
     case Arithmetic::mul: return arithmetic_row<Mul, T>;
-    default: return arithmetic_row<Div, T>;
+    case Arithmetic::div: return arithmetic_row<Div, T>;
+    default: return arithmetic_row<Equal, T>;
   }
 }
 
@@ -138,13 +141,33 @@ SSLCAKE_INLINE Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& 
     for_each_row(plan, begin, end, [&](std::int64_t ia, std::int64_t ib, std::int64_t iy, std::int64_t n) {
       switch (a.dtype()) {
         case DType::float32:
-          return arithmetic_row_of<float>(kind)(a.data<float>() + ia, step_a, b.data<float>() + ib, step_b, static_cast<float*>(to) + iy, n);
+          return arithmetic_row_of<float>(kind)(a.data<float>() + ia, step_a, b.data<float>() + ib, step_b,
+                                                static_cast<float*>(to) + iy, n);
         case DType::float64:
-          return arithmetic_row_of<double>(kind)(a.data<double>() + ia, step_a, b.data<double>() + ib, step_b, static_cast<double*>(to) + iy, n);
+          return arithmetic_row_of<double>(kind)(a.data<double>() + ia, step_a, b.data<double>() + ib, step_b,
+                                                 static_cast<double*>(to) + iy, n);
         default:
-          return arithmetic_row_bfloat16(arithmetic_row_of<float>(kind), a.data<bfloat16>() + ia, step_a, b.data<bfloat16>() + ib, step_b,
-                                         static_cast<bfloat16*>(to) + iy, n);
+          return arithmetic_row_bfloat16(arithmetic_row_of<float>(kind), a.data<bfloat16>() + ia, step_a, b.data<bfloat16>() + ib,
+                                         step_b, static_cast<bfloat16*>(to) + iy, n);
       }
+    });
+  });
+  return y;
+}
+
+SSLCAKE_INLINE Tensor repeat_to(const Tensor& t, const Shape& shape) {
+  Tensor y(shape, t.dtype());
+  const Broadcast plan = broadcast("repeat_to", shape, t.shape());
+  const bool fill = plan.rank > 0 && plan.step_b[static_cast<std::size_t>(plan.rank - 1)] == 0;
+  dispatch_real(t.dtype(), "repeat_to", [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = t.data<T>();
+    T* to = y.mutable_data<T>();
+    parallel_for(y.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
+      for_each_row(plan, begin, end, [&](std::int64_t, std::int64_t at, std::int64_t i, std::int64_t n) {
+        if (fill) std::fill_n(to + i, n, from[at]);
+        else std::copy_n(from + at, n, to + i);
+      });
     });
   });
   return y;

@@ -27,7 +27,8 @@ struct DropoutMask {
     parallel_for((n + 3) / 4, 1 << 12, [&](std::int64_t begin, std::int64_t end) {
       for (auto block = begin; block < end; ++block) {
         const auto words = sslcake::detail::philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                                                    static_cast<std::uint32_t>(call), static_cast<std::uint32_t>(call >> 32)}, key0, key1);
+                                                    static_cast<std::uint32_t>(call), static_cast<std::uint32_t>(call >> 32)},
+                                                   key0, key1);
         for (std::int64_t i = 4 * block, last = std::min(n, 4 * block + 4); i < last; ++i)
           to[i] = words[static_cast<std::size_t>(i % 4)] >= limit ? T(static_cast<C>(from[i]) * scale) : T(C(0));
       }

@@ -82,7 +82,8 @@ void pair_value(const T* __restrict x, const T* __restrict t, T* __restrict y, s
   for (std::int64_t i = 0; i < n; ++i) y[i] = Value{}(x[i], t[i], k);
 }
 template <class Slope, class T>
-void pair_gradient(const T* __restrict x, const T* __restrict t, const T* __restrict dy, T* __restrict dx, std::int64_t n, Constants c) {
+void pair_gradient(const T* __restrict x, const T* __restrict t, const T* __restrict dy, T* __restrict dx, std::int64_t n,
+                   Constants c) {
   const ConstantsOf<T> k{static_cast<T>(c.a), static_cast<T>(c.b)};
   for (std::int64_t i = 0; i < n; ++i) dx[i] = dy[i] * Slope{}(x[i], t[i], k);
 }

@@ -14,6 +14,11 @@ namespace sslcake::inline v0::ops::detail {
 inline constexpr std::int64_t elementwise_grain = 1 << 14;  // elements per chunk: some tens of microseconds
 inline constexpr std::int64_t widened_block = 1024;          // bfloat16 elements widened at a time: fits the first cache
 
+/// How many items make one chunk of about `wanted` elements, for parallel_for.
+inline std::int64_t items_per_chunk(std::int64_t elements_per_item, std::int64_t wanted = elementwise_grain) {
+  return std::max<std::int64_t>(1, wanted / std::max<std::int64_t>(1, elements_per_item));
+}
+
 inline void widen(const bfloat16* from, float* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
 }
@@ -41,7 +46,7 @@ T normal_cdf(T x) {
 /// Calls body(start, number) for every line of elements start, start + inner, start + 2·inner, ... along the axis.
 template <class Body>
 void for_each_line(const Axis& axis, Body&& body) {
-  parallel_for(axis.outer * axis.inner, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, axis.extent)),
+  parallel_for(axis.outer * axis.inner, items_per_chunk(axis.extent, 1 << 12),
                [&](std::int64_t begin, std::int64_t end) {
     for (auto l = begin; l < end; ++l) body(l / axis.inner * axis.extent * axis.inner + l % axis.inner, l);
   });

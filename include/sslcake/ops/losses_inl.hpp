@@ -62,7 +62,8 @@ struct CrossEntropyRows {
       sum += dx[c] = std::exp(x[c] - top);
       all_weights += weighted ? weights[c] : T(1);
     }
-    const T s = static_cast<T>(smoothing), spread = s / static_cast<T>(classes), on_target = (1 - s) * (weighted ? weights[target] : T(1));
+    const T s = static_cast<T>(smoothing), spread = s / static_cast<T>(classes),
+            on_target = (1 - s) * (weighted ? weights[target] : T(1));
     const T factor = (on_target + spread * all_weights) / sum;
     for (std::int64_t c = 0; c < classes; ++c) dx[c] = scale * (factor * dx[c] - spread * (weighted ? weights[c] : T(1)));
     dx[target] -= scale * on_target;
@@ -81,7 +82,8 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
     fail("cross_entropy", "expected logits (...,C) and targets (...), got ", x.shape(), " and ", target.shape());
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
     fail("cross_entropy", "expected label_smoothing in [0,1], got ", options.label_smoothing);
-  const detail::CrossEntropyRows part{rows_shape.numel(), x.dim(-1), options.label_smoothing, options.ignore_index, options.class_weights.defined()};
+  const detail::CrossEntropyRows part{rows_shape.numel(), x.dim(-1), options.label_smoothing, options.ignore_index,
+                                      options.class_weights.defined()};
   Tensor weights;
   if (part.weighted) {
     detail::check_floating("cross_entropy", options.class_weights);
@@ -101,10 +103,11 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
     const T* from = x.data<T>();
     const T* w = part.weighted ? weights.data<T>() : nullptr;
     T* to = losses.mutable_data<T>();
-    parallel_for(part.rows, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, part.classes)), [&](std::int64_t begin, std::int64_t end) {
-      for (auto r = begin; r < end; ++r)
-        to[r] = targets[r] == part.ignored ? T(0) : part.loss(from + r * part.classes, targets[r], w);
-    });
+    parallel_for(part.rows, detail::items_per_chunk(part.classes, 1 << 12),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (auto r = begin; r < end; ++r)
+                     to[r] = targets[r] == part.ignored ? T(0) : part.loss(from + r * part.classes, targets[r], w);
+                 });
     if (options.reduction != Reduction::mean) return;
     divisor = 0;  // the mean is weighted: Σ loss / Σ weight of the rows that count
     for (std::int64_t r = 0; r < part.rows; ++r)
@@ -119,12 +122,13 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
       const T *x = sx.get().data<T>(), *dy = b.grad().data<T>();
       const T* w = part.weighted ? weights.data<T>() : nullptr;
       T* to = dx.mutable_data<T>();
-      parallel_for(part.rows, std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, part.classes)), [&](std::int64_t begin, std::int64_t end) {
-        for (auto r = begin; r < end; ++r) {
-          if (targets[r] == part.ignored) std::fill_n(to + r * part.classes, part.classes, T(0));
-          else part.gradient(x + r * part.classes, targets[r], w, dy[r], to + r * part.classes);
-        }
-      });
+      parallel_for(part.rows, detail::items_per_chunk(part.classes, 1 << 12),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (auto r = begin; r < end; ++r) {
+                       if (targets[r] == part.ignored) std::fill_n(to + r * part.classes, part.classes, T(0));
+                       else part.gradient(x + r * part.classes, targets[r], w, dy[r], to + r * part.classes);
+                     }
+                   });
     });
     b.give(0, dx);
   });
@@ -133,24 +137,25 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
 }
 
 SSLCAKE_INLINE Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  const auto losses = detail::pair("mse_loss", detail::at_least_float32("mse_loss", x), detail::at_least_float32("mse_loss", target), {},
-      [](auto x, auto t, auto) { return (x - t) * (x - t); },
-      [](auto x, auto t, auto) { return 2 * (x - t); },
+  const auto losses = detail::pair(
+      "mse_loss", detail::at_least_float32("mse_loss", x), detail::at_least_float32("mse_loss", target), {},
+      [](auto x, auto t, auto) { return (x - t) * (x - t); }, [](auto x, auto t, auto) { return 2 * (x - t); },
       [](auto x, auto t, auto) { return 2 * (t - x); });
   return detail::reduced("mse_loss", losses, reduction);
 }
 
 SSLCAKE_INLINE Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  const auto losses = detail::pair("l1_loss", detail::at_least_float32("l1_loss", x), detail::at_least_float32("l1_loss", target), {},
-      [](auto x, auto t, auto) { return std::abs(x - t); },
-      [](auto x, auto t, auto) { return decltype(x)((x > t) - (x < t)); },
+  const auto losses = detail::pair(
+      "l1_loss", detail::at_least_float32("l1_loss", x), detail::at_least_float32("l1_loss", target), {},
+      [](auto x, auto t, auto) { return std::abs(x - t); }, [](auto x, auto t, auto) { return decltype(x)((x > t) - (x < t)); },
       [](auto x, auto t, auto) { return decltype(x)((t > x) - (t < x)); });
   return detail::reduced("l1_loss", losses, reduction);
 }
 
 SSLCAKE_INLINE Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction reduction) {
   if (!(delta > 0)) fail("huber_loss", "expected delta > 0, got ", delta);
-  const auto losses = detail::pair("huber_loss", detail::at_least_float32("huber_loss", x), detail::at_least_float32("huber_loss", target), {delta},
+  const auto losses = detail::pair(
+      "huber_loss", detail::at_least_float32("huber_loss", x), detail::at_least_float32("huber_loss", target), {delta},
       [](auto x, auto t, auto c) {
         const auto d = std::abs(x - t);
         return d <= c.a ? d * d / 2 : c.a * (d - c.a / 2);
@@ -163,9 +168,9 @@ SSLCAKE_INLINE Tensor huber_loss(const Tensor& x, const Tensor& target, double d
 // −log σ(x) = log(1 + e⁻ˣ) and −log(1 − σ(x)) = log(1 + eˣ), neither of which overflows or cancels.
 // d/dx: (1 − t) σ(x) − w t σ(−x);  d/dt: w log(1 + e⁻ˣ) − log(1 + eˣ).
 SSLCAKE_INLINE Tensor bce_with_logits(const Tensor& x, const Tensor& target, double positive_weight, Reduction reduction) {
-  const auto losses = detail::pair("bce_with_logits", detail::at_least_float32("bce_with_logits", x), detail::at_least_float32("bce_with_logits", target),
-      {positive_weight},
-      [](auto x, auto t, auto c) { return c.a * t * detail::log1p_exp(-x) + (1 - t) * detail::log1p_exp(x); },
+  const auto losses = detail::pair(
+      "bce_with_logits", detail::at_least_float32("bce_with_logits", x), detail::at_least_float32("bce_with_logits", target),
+      {positive_weight}, [](auto x, auto t, auto c) { return c.a * t * detail::log1p_exp(-x) + (1 - t) * detail::log1p_exp(x); },
       [](auto x, auto t, auto c) { return (1 - t) * detail::logistic(x) - c.a * t * detail::logistic(-x); },
       [](auto x, auto, auto c) { return c.a * detail::log1p_exp(-x) - detail::log1p_exp(x); });
   return detail::reduced("bce_with_logits", losses, reduction);
@@ -200,7 +205,8 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
     const T least = static_cast<T>(eps);
     detail::for_each_line(line, [=](std::int64_t start, std::int64_t l) {
       double sum = 0;  // the square of a float neither over- nor underflows here
-      for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(from[start + i * step]) * static_cast<double>(from[start + i * step]);
+      for (std::int64_t i = 0; i < n; ++i)
+        sum += static_cast<double>(from[start + i * step]) * static_cast<double>(from[start + i * step]);
       const T length = static_cast<T>(std::sqrt(sum)), divisor = length < least ? least : length;
       norm[l] = length;
       for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = from[start + i * step] / divisor;
@@ -218,9 +224,11 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
         const T length = norm[l];
         double dot = 0;
         if (length >= least)
-          for (std::int64_t i = 0; i < n; ++i) dot += static_cast<double>(dy[start + i * step]) * static_cast<double>(y[start + i * step]);
+          for (std::int64_t i = 0; i < n; ++i)
+            dot += static_cast<double>(dy[start + i * step]) * static_cast<double>(y[start + i * step]);
         const T along = static_cast<T>(dot), divisor = length < least ? least : length;
-        for (std::int64_t i = 0; i < n; ++i) to[start + i * step] = (dy[start + i * step] - y[start + i * step] * along) / divisor;
+        for (std::int64_t i = 0; i < n; ++i)
+          to[start + i * step] = (dy[start + i * step] - y[start + i * step] * along) / divisor;
       });
     });
     b.give(0, dx);

@@ -92,11 +92,13 @@ void run_products(const Product& p, const T* a, const std::vector<std::int64_t>&
 SSLCAKE_INLINE Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   detail::check_real("matmul", a);
   detail::check_same_type("matmul", a, b);
-  if (a.rank() < 2 || b.rank() < 2) fail("matmul", "expected at least two dimensions each, got ", a.shape(), " and ", b.shape(), "; use reshape");
+  if (a.rank() < 2 || b.rank() < 2)
+    fail("matmul", "expected at least two dimensions each, got ", a.shape(), " and ", b.shape(), "; use reshape");
   std::int64_t m = a.dim(transpose_a ? -1 : -2);
   const std::int64_t k = a.dim(transpose_a ? -2 : -1), n = b.dim(transpose_b ? -2 : -1);
   if (b.dim(transpose_b ? -1 : -2) != k)
-    fail("matmul", "the inner extents differ: ", transpose_a ? "transposed " : "", a.shape(), " times ", transpose_b ? "transposed " : "", b.shape());
+    fail("matmul", "the inner extents differ: ", transpose_a ? "transposed " : "", a.shape(), " times ",
+         transpose_b ? "transposed " : "", b.shape());
   auto batches = detail::batches_of(a.shape(), b.shape());
   Shape shape = batches.shape;
   shape.push_back(m);
@@ -111,37 +113,39 @@ SSLCAKE_INLINE Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a,
     detail::run_products(detail::Product{transpose_a, transpose_b, m, n, k}, a.data<T>(), batches.a, b.data<T>(), batches.b,
                          y.mutable_data<T>(), nullptr, false);
   });
-  return autograd::record("matmul", {a, b}, y, [sa = autograd::Saved(a), sb = autograd::Saved(b), transpose_a, transpose_b, m, n, k,
-                                                batches = std::move(batches)](autograd::Backward& g) {
-    const Tensor &a = sa.get(), &b = sb.get(), &dy = g.grad();
-    std::vector<std::int64_t> all;
-    for (std::size_t i = 0; i < batches.a.size(); ++i) all.push_back(static_cast<std::int64_t>(i));
-    dispatch_real(a.dtype(), "matmul", [&](auto zero) {
-      using T = decltype(zero);
-      if (g.needs(0)) {
-        Tensor da = batches.repeats_a ? zeros_like(a) : empty_like(a);
-        if (transpose_a) {  // dA (k,m) = op(B) (k,n) · dYᵀ
-          detail::run_products(detail::Product{transpose_b, true, k, m, n}, b.data<T>(), batches.b, dy.data<T>(), all,
-                               da.mutable_data<T>(), &batches.a, batches.repeats_a);
-        } else {            // dA (m,k) = dY · op(B)ᵀ
-          detail::run_products(detail::Product{false, !transpose_b, m, k, n}, dy.data<T>(), all, b.data<T>(), batches.b,
-                               da.mutable_data<T>(), &batches.a, batches.repeats_a);
-        }
-        g.give(0, da);
-      }
-      if (g.needs(1)) {
-        Tensor db = batches.repeats_b ? zeros_like(b) : empty_like(b);
-        if (transpose_b) {  // dB (n,k) = dYᵀ · op(A)
-          detail::run_products(detail::Product{true, transpose_a, n, k, m}, dy.data<T>(), all, a.data<T>(), batches.a,
-                               db.mutable_data<T>(), &batches.b, batches.repeats_b);
-        } else {            // dB (k,n) = op(A)ᵀ · dY
-          detail::run_products(detail::Product{!transpose_a, false, k, n, m}, a.data<T>(), batches.a, dy.data<T>(), all,
-                               db.mutable_data<T>(), &batches.b, batches.repeats_b);
-        }
-        g.give(1, db);
-      }
-    });
-  });
+  return autograd::record(
+      "matmul", {a, b}, y,
+      [sa = autograd::Saved(a), sb = autograd::Saved(b), transpose_a, transpose_b, m, n, k,
+       batches = std::move(batches)](autograd::Backward& g) {
+        const Tensor &a = sa.get(), &b = sb.get(), &dy = g.grad();
+        std::vector<std::int64_t> all;
+        for (std::size_t i = 0; i < batches.a.size(); ++i) all.push_back(static_cast<std::int64_t>(i));
+        dispatch_real(a.dtype(), "matmul", [&](auto zero) {
+          using T = decltype(zero);
+          if (g.needs(0)) {
+            Tensor da = batches.repeats_a ? zeros_like(a) : empty_like(a);
+            if (transpose_a) {  // dA (k,m) = op(B) (k,n) · dYᵀ
+              detail::run_products(detail::Product{transpose_b, true, k, m, n}, b.data<T>(), batches.b, dy.data<T>(), all,
+                                   da.mutable_data<T>(), &batches.a, batches.repeats_a);
+            } else {  // dA (m,k) = dY · op(B)ᵀ
+              detail::run_products(detail::Product{false, !transpose_b, m, k, n}, dy.data<T>(), all, b.data<T>(), batches.b,
+                                   da.mutable_data<T>(), &batches.a, batches.repeats_a);
+            }
+            g.give(0, da);
+          }
+          if (g.needs(1)) {
+            Tensor db = batches.repeats_b ? zeros_like(b) : empty_like(b);
+            if (transpose_b) {  // dB (n,k) = dYᵀ · op(A)
+              detail::run_products(detail::Product{true, transpose_a, n, k, m}, dy.data<T>(), all, a.data<T>(), batches.a,
+                                   db.mutable_data<T>(), &batches.b, batches.repeats_b);
+            } else {  // dB (k,n) = op(A)ᵀ · dY
+              detail::run_products(detail::Product{!transpose_a, false, k, n, m}, a.data<T>(), batches.a, dy.data<T>(), all,
+                                   db.mutable_data<T>(), &batches.b, batches.repeats_b);
+            }
+            g.give(1, db);
+          }
+        });
+      });
 }
 
 // dx = dy·w,  dw = dyᵀ·x,  db = Σ over rows of dy.

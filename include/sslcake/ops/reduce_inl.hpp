@@ -8,6 +8,7 @@
 #include "axis.hpp"
 #include "broadcast.hpp"
 #include "elementwise.hpp"
+#include "loops.hpp"
 #include "reduce.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -90,16 +91,18 @@ void sum_rows(const T* x, std::int64_t n, std::int64_t inner, T* run, double* su
 template <class T>
 void sum_pass(std::int64_t outer, std::int64_t extent, std::int64_t inner, const T* x, T* y) {
   // Few large sums are cut into pieces, so that all threads have work; many small ones are shared out whole.
-  const std::int64_t pieces = outer >= 32 ? 1 : std::max<std::int64_t>(1, std::min(extent, chunk_count(extent * inner, 1 << 15, 32)));
+  const std::int64_t pieces =
+      outer >= 32 ? 1 : std::max<std::int64_t>(1, std::min(extent, chunk_count(extent * inner, 1 << 15, 32)));
   if (inner == 1 && pieces == 1) {
-    parallel_for(outer, std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(1, extent)), [&](std::int64_t begin, std::int64_t end) {
-      for (auto o = begin; o < end; ++o) y[o] = static_cast<T>(sum_row(x + o * extent, extent));
-    });
+    parallel_for(outer, items_per_chunk(extent),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (auto o = begin; o < end; ++o) y[o] = static_cast<T>(sum_row(x + o * extent, extent));
+                 });
     return;
   }
   Workspace<double> partial(outer * pieces * inner);
   std::fill_n(partial.data(), partial.size(), 0.0);
-  parallel_for(outer * pieces, std::max<std::int64_t>(1, (1 << 15) * pieces / std::max<std::int64_t>(1, extent * inner)),
+  parallel_for(outer * pieces, items_per_chunk(extent * inner / pieces),
                [&](std::int64_t first, std::int64_t last) {
     Workspace<T> run(inner);
     for (auto job = first; job < last; ++job) {
@@ -118,14 +121,15 @@ void sum_pass(std::int64_t outer, std::int64_t extent, std::int64_t inner, const
 }
 
 SSLCAKE_INLINE Tensor sum_plain(const Tensor& x, const std::vector<int>& axes) {
-  return reduce_groups(x, reduce_plan("sum", x.shape(), axes), [](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
-    Tensor y(Shape{outer, inner}, t.dtype());
-    dispatch_real(t.dtype(), "sum", [&](auto zero) {
-      using T = decltype(zero);
-      sum_pass(outer, extent, inner, t.data<T>(), y.mutable_data<T>());
-    });
-    return y;
-  });
+  return reduce_groups(x, reduce_plan("sum", x.shape(), axes),
+                       [](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
+                         Tensor y(Shape{outer, inner}, t.dtype());
+                         dispatch_real(t.dtype(), "sum", [&](auto zero) {
+                           using T = decltype(zero);
+                           sum_pass(outer, extent, inner, t.data<T>(), y.mutable_data<T>());
+                         });
+                         return y;
+                       });
 }
 
 /// The largest or smallest of `sign`·x for sign = 1 or −1.
@@ -136,31 +140,22 @@ inline Tensor extreme_plain(const Tensor& x, const ReducePlan& plan, int sign) {
       using T = decltype(zero);
       const T* from = t.data<T>();
       T* to = y.mutable_data<T>();
-      parallel_for(outer, std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(1, extent * inner)), [&](std::int64_t begin, std::int64_t end) {
-        for (auto o = begin; o < end; ++o) {
-          T* best = to + o * inner;
-          std::copy_n(from + o * extent * inner, inner, best);
-          for (std::int64_t r = 1; r < extent; ++r) {
-            const T* row = from + (o * extent + r) * inner;
-            for (std::int64_t i = 0; i < inner; ++i)
-              if ((sign > 0 ? row[i] > best[i] : row[i] < best[i]) || row[i] != row[i]) best[i] = row[i];  // NaN wins
-          }
-        }
-      });
+      parallel_for(outer, items_per_chunk(extent * inner),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (auto o = begin; o < end; ++o) {
+                       T* best = to + o * inner;
+                       std::copy_n(from + o * extent * inner, inner, best);
+                       for (std::int64_t r = 1; r < extent; ++r) {
+                         const T* row = from + (o * extent + r) * inner;
+                         for (std::int64_t i = 0; i < inner; ++i)
+                           if ((sign > 0 ? row[i] > best[i] : row[i] < best[i]) || row[i] != row[i])
+                             best[i] = row[i];  // NaN wins
+                       }
+                     }
+                   });
     });
     return y;
   });
-}
-
-/// 1 where x equals y (broadcast), else 0.
-inline Tensor equal_mask(const Tensor& x, const Tensor& y) {
-  Tensor mask = arithmetic(Arithmetic::sub, "max", x, y);
-  dispatch_real(x.dtype(), "max", [&](auto zero) {
-    using T = decltype(zero);
-    T* p = mask.mutable_data<T>();
-    for (std::int64_t i = 0, n = mask.numel(); i < n; ++i) p[i] = p[i] == 0 ? T(1) : T(0);
-  });
-  return mask;
 }
 
 inline Tensor extreme(const char* op, const Tensor& x, const ReducePlan& plan, int sign) {
@@ -170,7 +165,7 @@ inline Tensor extreme(const char* op, const Tensor& x, const ReducePlan& plan, i
 
 /// Elements that are equal to the result share its gradient.
 inline void extreme_backward(autograd::Backward& b, const Tensor& x, const Tensor& y, const std::vector<int>& axes) {
-  const Tensor mask = equal_mask(x, y);
+  const Tensor mask = arithmetic(Arithmetic::equal, "max", x, y);
   const Tensor share = arithmetic(Arithmetic::div, "max", b.grad().alias(y.shape()), sum_plain(mask, axes));
   b.give(0, arithmetic(Arithmetic::mul, "max", mask, share));
 }
@@ -183,7 +178,7 @@ SSLCAKE_INLINE Tensor sum(const Tensor& x, const std::vector<int>& axes, bool ke
   const auto plan = detail::reduce_plan("sum", x.shape(), axes);
   Tensor y = detail::sum_plain(x, axes).alias(keep ? plan.kept : plan.squeezed);
   return autograd::record("sum", {x}, y, [shape = x.shape(), kept = plan.kept](autograd::Backward& b) {
-    b.give(0, detail::arithmetic(detail::Arithmetic::add, "sum", zeros(shape, b.grad().dtype()), b.grad().alias(kept)));
+    b.give(0, detail::repeat_to(b.grad().alias(kept), shape));
   });
 }
 
@@ -195,8 +190,7 @@ SSLCAKE_INLINE Tensor mean(const Tensor& x, const std::vector<int>& axes, bool k
   const Tensor n = scalar(static_cast<double>(plan.count), x.dtype());
   Tensor y = detail::arithmetic(Arithmetic::div, "mean", detail::sum_plain(x, axes), n).alias(keep ? plan.kept : plan.squeezed);
   return autograd::record("mean", {x}, y, [shape = x.shape(), kept = plan.kept, n](autograd::Backward& b) {
-    const Tensor part = detail::arithmetic(Arithmetic::div, "mean", b.grad().alias(kept), n);
-    b.give(0, detail::arithmetic(Arithmetic::add, "mean", zeros(shape, part.dtype()), part));
+    b.give(0, detail::repeat_to(detail::arithmetic(Arithmetic::div, "mean", b.grad().alias(kept), n), shape));
   });
 }
 
@@ -237,7 +231,8 @@ SSLCAKE_INLINE Tensor variance(const Tensor& x, const std::vector<int>& axes, bo
                           [sx = autograd::Saved(x), mean, divisor, kept = plan.kept](autograd::Backward& b) {
     const Tensor twice = detail::arithmetic(Arithmetic::div, "variance", b.grad().alias(kept), divisor);
     const Tensor factor = detail::arithmetic(Arithmetic::add, "variance", twice, twice);
-    b.give(0, detail::arithmetic(Arithmetic::mul, "variance", detail::arithmetic(Arithmetic::sub, "variance", sx.get(), mean), factor));
+    b.give(0, detail::arithmetic(Arithmetic::mul, "variance", detail::arithmetic(Arithmetic::sub, "variance", sx.get(), mean),
+                                 factor));
   });
 }
 

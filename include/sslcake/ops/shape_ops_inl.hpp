@@ -7,6 +7,7 @@
 #include "../autograd/tape.hpp"
 #include "../core/threads.hpp"
 #include "axis.hpp"
+#include "loops.hpp"
 #include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -17,12 +18,14 @@ inline void check_defined(const char* op, const Tensor& x) {
 }
 
 /// `rows` pieces of `bytes` bytes from one place to another, each with its own distance between pieces.
-inline void copy_rows(const char* from, std::size_t from_step, char* to, std::size_t to_step, std::size_t bytes, std::int64_t rows) {
+inline void copy_rows(const char* from, std::size_t from_step, char* to, std::size_t to_step, std::size_t bytes,
+                      std::int64_t rows) {
   if (bytes == 0) return;
-  parallel_for(rows, std::max<std::int64_t>(1, (1 << 16) / static_cast<std::int64_t>(bytes)), [&](std::int64_t begin, std::int64_t end) {
-    for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
-      std::memcpy(to + r * to_step, from + r * from_step, bytes);
-  });
+  parallel_for(rows, items_per_chunk(static_cast<std::int64_t>(bytes), 1 << 16),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
+                   std::memcpy(to + r * to_step, from + r * from_step, bytes);
+               });
 }
 
 /// Copies the part [begin, begin + length) of `whole` along an axis into `part`, or `part` into it.
@@ -34,8 +37,9 @@ inline void copy_part(const Tensor& whole, Axis axis, std::int64_t begin, std::i
 }
 inline void copy_part_into(char* whole, DType dtype, Axis axis, std::int64_t begin, std::int64_t length, const Tensor& part) {
   const std::size_t entry = static_cast<std::size_t>(axis.inner) * size_of(dtype);
-  copy_rows(static_cast<const char*>(part.raw()), static_cast<std::size_t>(length) * entry, whole + static_cast<std::size_t>(begin) * entry,
-            static_cast<std::size_t>(axis.extent) * entry, static_cast<std::size_t>(length) * entry, axis.outer);
+  copy_rows(static_cast<const char*>(part.raw()), static_cast<std::size_t>(length) * entry,
+            whole + static_cast<std::size_t>(begin) * entry, static_cast<std::size_t>(axis.extent) * entry,
+            static_cast<std::size_t>(length) * entry, axis.outer);
 }
 
 inline Tensor slice_plain(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
@@ -52,20 +56,21 @@ template <class Word>
 void permute_words(const Word* from, Word* to, const Shape& shape, const std::array<std::int64_t, Shape::capacity>& step) {
   const int last = shape.rank() - 1;
   const std::int64_t length = shape[last], inner = step[static_cast<std::size_t>(last)];
-  parallel_for(shape.span(0, last), std::max<std::int64_t>(1, (1 << 14) / std::max<std::int64_t>(1, length)), [&](std::int64_t begin, std::int64_t end) {
-    for (auto row = begin; row < end; ++row) {
-      std::int64_t rest = row, offset = 0;
-      for (int d = last - 1; d >= 0; --d) {
-        offset += rest % shape[d] * step[static_cast<std::size_t>(d)];
-        rest /= shape[d];
-      }
-      const Word* source = from + offset;
-      Word* target = to + row * length;
-      if (inner == 1) std::copy_n(source, length, target);
-      else
-        for (std::int64_t i = 0; i < length; ++i) target[i] = source[i * inner];
-    }
-  });
+  parallel_for(shape.span(0, last), items_per_chunk(length),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (auto row = begin; row < end; ++row) {
+                   std::int64_t rest = row, offset = 0;
+                   for (int d = last - 1; d >= 0; --d) {
+                     offset += rest % shape[d] * step[static_cast<std::size_t>(d)];
+                     rest /= shape[d];
+                   }
+                   const Word* source = from + offset;
+                   Word* target = to + row * length;
+                   if (inner == 1) std::copy_n(source, length, target);
+                   else
+                     for (std::int64_t i = 0; i < length; ++i) target[i] = source[i * inner];
+                 }
+               });
 }
 
 inline Tensor permute_plain(const Tensor& x, const std::vector<int>& axes) {
@@ -114,8 +119,10 @@ void for_each_picked(const Shape& index_shape, const std::int64_t* index, Axis x
 
 SSLCAKE_INLINE Tensor reshape(const Tensor& x, const Shape& shape) {
   detail::check_defined("reshape", x);
-  if (shape.numel() != x.numel()) fail("reshape", "expected a shape of ", x.numel(), " elements as in ", x.shape(), ", got ", shape);
-  return autograd::record("reshape", {x}, x.alias(shape), [before = x.shape()](autograd::Backward& b) { b.give(0, b.grad().alias(before)); });
+  if (shape.numel() != x.numel())
+    fail("reshape", "expected a shape of ", x.numel(), " elements as in ", x.shape(), ", got ", shape);
+  return autograd::record("reshape", {x}, x.alias(shape),
+                          [before = x.shape()](autograd::Backward& b) { b.give(0, b.grad().alias(before)); });
 }
 
 SSLCAKE_INLINE Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> wanted) {
@@ -130,7 +137,8 @@ SSLCAKE_INLINE Tensor reshape(const Tensor& x, std::initializer_list<std::int64_
   if (open >= 0) {
     const std::int64_t others = shape.numel();
     if (others == 0 || x.numel() % others != 0)
-      fail("reshape", "the extent -1 at position ", open, " does not follow: ", x.numel(), " elements of ", x.shape(), " over ", others);
+      fail("reshape", "the extent -1 at position ", open, " does not follow: ", x.numel(), " elements of ", x.shape(), " over ",
+           others);
     shape[open] = x.numel() / others;
   }
   return reshape(x, shape);
@@ -149,7 +157,8 @@ SSLCAKE_INLINE Tensor flatten(const Tensor& x, int first) {
 // The gradient goes back by the inverse permutation.
 SSLCAKE_INLINE Tensor permute(const Tensor& x, const std::vector<int>& wanted) {
   detail::check_defined("permute", x);
-  if (static_cast<int>(wanted.size()) != x.rank()) fail("permute", "expected ", x.rank(), " axes for shape ", x.shape(), ", got ", wanted.size());
+  if (static_cast<int>(wanted.size()) != x.rank())
+    fail("permute", "expected ", x.rank(), " axes for shape ", x.shape(), ", got ", wanted.size());
   std::vector<int> axes, inverse(wanted.size(), -1);
   for (const int axis : wanted) {
     axes.push_back(x.shape().axis(axis, "permute"));
@@ -165,7 +174,8 @@ SSLCAKE_INLINE Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
   detail::check_defined("transpose", x);
   std::vector<int> axes;
   for (int i = 0; i < x.rank(); ++i) axes.push_back(i);
-  std::swap(axes[static_cast<std::size_t>(x.shape().axis(axis_a, "transpose"))], axes[static_cast<std::size_t>(x.shape().axis(axis_b, "transpose"))]);
+  std::swap(axes[static_cast<std::size_t>(x.shape().axis(axis_a, "transpose"))],
+            axes[static_cast<std::size_t>(x.shape().axis(axis_b, "transpose"))]);
   return permute(x, axes);
 }
 
@@ -177,10 +187,12 @@ SSLCAKE_INLINE Tensor concat(const std::vector<Tensor>& tensors, int axis) {
   Shape shape = tensors[0].shape();
   shape[axis] = 0;
   for (const auto& t : tensors) {
-    if (t.dtype() != tensors[0].dtype()) fail("concat", "expected tensors of one type, got ", tensors[0].dtype(), " and ", t.dtype());
+    if (t.dtype() != tensors[0].dtype())
+      fail("concat", "expected tensors of one type, got ", tensors[0].dtype(), " and ", t.dtype());
     bool fits = t.rank() == shape.rank();
     for (int i = 0; fits && i < shape.rank(); ++i) fits = i == axis || t.dim(i) == shape[i];
-    if (!fits) fail("concat", "expected shapes that agree except in axis ", axis, ", got ", tensors[0].shape(), " and ", t.shape());
+    if (!fits)
+      fail("concat", "expected shapes that agree except in axis ", axis, ", got ", tensors[0].shape(), " and ", t.shape());
     shape[axis] += t.dim(axis);
   }
   Tensor y(shape, tensors[0].dtype());
@@ -196,7 +208,8 @@ SSLCAKE_INLINE Tensor concat(const std::vector<Tensor>& tensors, int axis) {
   begins.push_back(begin);
   return autograd::record("concat", tensors, y, [axis, begins](autograd::Backward& b) {
     for (std::size_t i = 0; i + 1 < begins.size(); ++i)
-      if (b.needs(static_cast<int>(i))) b.give(static_cast<int>(i), detail::slice_plain(b.grad(), axis, begins[i], begins[i + 1]));
+      if (b.needs(static_cast<int>(i)))
+        b.give(static_cast<int>(i), detail::slice_plain(b.grad(), axis, begins[i], begins[i + 1]));
   });
 }
 
@@ -209,7 +222,8 @@ SSLCAKE_INLINE Tensor stack(const std::vector<Tensor>& tensors, int axis) {
   std::vector<Tensor> parts;
   for (const auto& t : tensors) {
     detail::check_defined("stack", t);
-    if (!(t.shape() == tensors[0].shape())) fail("stack", "expected tensors of one shape, got ", tensors[0].shape(), " and ", t.shape());
+    if (!(t.shape() == tensors[0].shape()))
+      fail("stack", "expected tensors of one shape, got ", tensors[0].shape(), " and ", t.shape());
     parts.push_back(reshape(t, shape));
   }
   return concat(parts, axis);
@@ -221,11 +235,13 @@ SSLCAKE_INLINE Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::
   axis = x.shape().axis(axis, "slice");
   const std::int64_t extent = x.dim(axis), first = begin < 0 ? begin + extent : begin, last = end < 0 ? end + extent : end;
   if (first < 0 || last < first || last > extent)
-    fail("slice", "expected 0 <= begin <= end <= ", extent, " along axis ", axis, " of shape ", x.shape(), ", got [", begin, ",", end, ")");
+    fail("slice", "expected 0 <= begin <= end <= ", extent, " along axis ", axis, " of shape ", x.shape(), ", got [", begin, ",",
+         end, ")");
   Tensor y = axis == 0 ? x.rows(first, last) : detail::slice_plain(x, axis, first, last);
   return autograd::record("slice", {x}, y, [shape = x.shape(), axis, first, last](autograd::Backward& b) {
     Tensor dx = zeros(shape, b.grad().dtype());
-    detail::copy_part_into(static_cast<char*>(dx.mutable_raw()), dx.dtype(), detail::split_at("slice", shape, axis), first, last - first, b.grad());
+    detail::copy_part_into(static_cast<char*>(dx.mutable_raw()), dx.dtype(), detail::split_at("slice", shape, axis), first,
+                           last - first, b.grad());
     b.give(0, dx);
   });
 }
@@ -233,16 +249,19 @@ SSLCAKE_INLINE Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::
 // One dimension after the other; most paddings touch one or two. The gradient cuts the middle out again.
 SSLCAKE_INLINE Tensor pad(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& amounts, double value) {
   detail::check_defined("pad", x);
-  if (static_cast<int>(amounts.size()) != x.rank()) fail("pad", "expected ", x.rank(), " pairs for shape ", x.shape(), ", got ", amounts.size());
+  if (static_cast<int>(amounts.size()) != x.rank())
+    fail("pad", "expected ", x.rank(), " pairs for shape ", x.shape(), ", got ", amounts.size());
   Tensor y = x.detach();
   for (int axis = 0; axis < x.rank(); ++axis) {
     const auto [before, after] = amounts[static_cast<std::size_t>(axis)];
-    if (before < 0 || after < 0) fail("pad", "expected amounts >= 0, got ", before, " and ", after, " for axis ", axis, "; ops::slice cuts");
+    if (before < 0 || after < 0)
+      fail("pad", "expected amounts >= 0, got ", before, " and ", after, " for axis ", axis, "; ops::slice cuts");
     if (before == 0 && after == 0) continue;
     Shape shape = y.shape();
     shape[axis] += before + after;
     Tensor wider = full(shape, value, x.dtype());
-    detail::copy_part_into(static_cast<char*>(wider.mutable_raw()), x.dtype(), detail::split_at("pad", shape, axis), before, y.dim(axis), y);
+    detail::copy_part_into(static_cast<char*>(wider.mutable_raw()), x.dtype(), detail::split_at("pad", shape, axis), before,
+                           y.dim(axis), y);
     y = wider;
   }
   return autograd::record("pad", {x}, y, [shape = x.shape(), amounts](autograd::Backward& b) {
@@ -270,29 +289,31 @@ SSLCAKE_INLINE Tensor index_select(const Tensor& x, const Tensor& index, int axi
   const char* from = static_cast<const char*>(x.raw());
   char* to = static_cast<char*>(y.mutable_raw());
   if (entry > 0)
-    parallel_for(outer * count, std::max<std::int64_t>(1, (1 << 16) / static_cast<std::int64_t>(entry)),
+    parallel_for(outer * count, detail::items_per_chunk(static_cast<std::int64_t>(entry), 1 << 16),
                  [&, extent = extent](std::int64_t begin, std::int64_t end) {
       for (auto k = begin; k < end; ++k)
-        std::memcpy(to + static_cast<std::size_t>(k) * entry, from + static_cast<std::size_t>(k / count * extent + picked[k % count]) * entry, entry);
+        std::memcpy(to + static_cast<std::size_t>(k) * entry,
+                    from + static_cast<std::size_t>(k / count * extent + picked[k % count]) * entry, entry);
     });
-  return autograd::record("index_select", {x}, y, [shape = x.shape(), axis, saved = autograd::Saved(index)](autograd::Backward& b) {
-    Tensor dx = zeros(shape, b.grad().dtype());
-    const auto [outer, extent, inner] = detail::split_at("index_select", shape, axis);
-    const auto* picked = saved.get().data<std::int64_t>();
-    const std::int64_t count = saved.get().numel();
-    dispatch_floating(dx.dtype(), "index_select", [&, outer = outer, extent = extent, inner = inner](auto zero) {
-      using T = decltype(zero);
-      T* to = dx.mutable_data<T>();
-      const T* from = b.grad().data<T>();
-      for (std::int64_t o = 0; o < outer; ++o)
-        for (std::int64_t k = 0; k < count; ++k)
-          for (std::int64_t i = 0; i < inner; ++i) {
-            T& sum = to[(o * extent + picked[k]) * inner + i];
-            sum = T(static_cast<compute_t<T>>(sum) + static_cast<compute_t<T>>(from[(o * count + k) * inner + i]));
-          }
-    });
-    b.give(0, dx);
-  });
+  return autograd::record(
+      "index_select", {x}, y, [shape = x.shape(), axis, saved = autograd::Saved(index)](autograd::Backward& b) {
+        Tensor dx = zeros(shape, b.grad().dtype());
+        const auto [outer, extent, inner] = detail::split_at("index_select", shape, axis);
+        const auto* picked = saved.get().data<std::int64_t>();
+        const std::int64_t count = saved.get().numel();
+        dispatch_floating(dx.dtype(), "index_select", [&, outer = outer, extent = extent, inner = inner](auto zero) {
+          using T = decltype(zero);
+          T* to = dx.mutable_data<T>();
+          const T* from = b.grad().data<T>();
+          for (std::int64_t o = 0; o < outer; ++o)
+            for (std::int64_t k = 0; k < count; ++k)
+              for (std::int64_t i = 0; i < inner; ++i) {
+                T& sum = to[(o * extent + picked[k]) * inner + i];
+                sum = T(static_cast<compute_t<T>>(sum) + static_cast<compute_t<T>>(from[(o * count + k) * inner + i]));
+              }
+        });
+        b.give(0, dx);
+      });
 }
 
 SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
@@ -302,7 +323,8 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   const auto* picked = detail::checked_index("gather", index, whole.extent);
   bool fits = index.rank() == x.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || index.dim(i) == x.dim(i);
-  if (!fits) fail("gather", "expected an index with the extents of ", x.shape(), " except in axis ", axis, ", got ", index.shape());
+  if (!fits)
+    fail("gather", "expected an index with the extents of ", x.shape(), " except in axis ", axis, ", got ", index.shape());
   Tensor y(index.shape(), x.dtype());
   dispatch_all(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -310,19 +332,20 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
     const T* from = x.data<T>();
     detail::for_each_picked(index.shape(), picked, whole, axis, [&](std::int64_t k, std::int64_t at) { to[k] = from[at]; });
   });
-  return autograd::record("gather", {x}, y, [shape = x.shape(), whole, axis, saved = autograd::Saved(index)](autograd::Backward& b) {
-    Tensor dx = zeros(shape, b.grad().dtype());
-    dispatch_floating(dx.dtype(), "gather", [&](auto zero) {
-      using T = decltype(zero);
-      T* to = dx.mutable_data<T>();
-      const T* from = b.grad().data<T>();
-      const Tensor& index = saved.get();
-      detail::for_each_picked(index.shape(), index.data<std::int64_t>(), whole, axis, [&](std::int64_t k, std::int64_t at) {
-        to[at] = T(static_cast<compute_t<T>>(to[at]) + static_cast<compute_t<T>>(from[k]));
+  return autograd::record(
+      "gather", {x}, y, [shape = x.shape(), whole, axis, saved = autograd::Saved(index)](autograd::Backward& b) {
+        Tensor dx = zeros(shape, b.grad().dtype());
+        dispatch_floating(dx.dtype(), "gather", [&](auto zero) {
+          using T = decltype(zero);
+          T* to = dx.mutable_data<T>();
+          const T* from = b.grad().data<T>();
+          const Tensor& index = saved.get();
+          detail::for_each_picked(index.shape(), index.data<std::int64_t>(), whole, axis, [&](std::int64_t k, std::int64_t at) {
+            to[at] = T(static_cast<compute_t<T>>(to[at]) + static_cast<compute_t<T>>(from[k]));
+          });
+        });
+        b.give(0, dx);
       });
-    });
-    b.give(0, dx);
-  });
 }
 
 // dx = dy, converted back.

@@ -27,8 +27,10 @@ class Run {
   Run(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options)
       : task_(task), dataset_(dataset), options_(options), state_(pretext::all_state(task.modules)) {
     check_options();
-    for (const auto& p : state_)
+    for (const auto& p : state_) {
       if (!p.buffer) parameters_.push_back(p);
+      else buffers_.emplace_back(p.tensor, p.tensor.clone());
+    }
     if (options.average > 0) average_.emplace(state_, options.average);
     for (const auto& o : task_.optimizers) base_lr_.push_back(o.lr());
     steps_per_epoch_ = dataset.size() / options.batch;  // the last, smaller batch is dropped: the loss depends on its size
@@ -129,6 +131,7 @@ class Run {
       lr_ = base_lr_[turn] * factor;
       clear_grads(parameters_);
       const auto dropout = stream_position(Purpose::dropout);
+      for (auto& [now, before] : buffers_) copy_into(before, now);  // a failed step must not leave its statistics behind
       last_ = accumulate(batch, static_cast<int>(turn));
       const double norm = optim::grad_norm(parameters_);
       if (!finite_bits(norm) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
@@ -178,6 +181,7 @@ class Run {
       first = e.what();
     }
     clear_grads(parameters_);
+    for (auto& [now, before] : buffers_) copy_into(now, before);
     fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss_, ". First: ", first,
          ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
          options_.out.empty() ? "" : ". The last checkpoint is whole");
@@ -366,6 +370,7 @@ class Run {
   const data::Dataset& dataset_;
   const FitOptions& options_;
   Parameters state_, parameters_;
+  std::vector<std::pair<Tensor, Tensor>> buffers_;  // running statistics, and what they were before the step
   std::optional<optim::Ema> average_;
   std::vector<double> base_lr_;
   std::map<std::string, std::string> settings_;

@@ -1,0 +1,85 @@
+#include <doctest/doctest.h>
+
+#include "formula.hpp"
+#include "sslcake/nn/cakenet.hpp"
+#include "sslcake/nn/encoder.hpp"
+#include "sslcake/ops/pointwise.hpp"
+#include "sslcake/ops/pool.hpp"
+
+using namespace sslcake;
+
+namespace {
+
+/// What a user may bring: no base class of ours.
+struct Own {
+  nn::Conv2d conv{3, 8, 3, {.padding = 1}};
+  nn::Features forward(const Tensor& x) const {
+    const Tensor y = ops::relu(conv.forward(x));
+    return {{y}, ops::global_avg_pool(y)};
+  }
+  std::int64_t dim() const { return 8; }
+  std::vector<std::int64_t> stage_dims() const { return {8}; }
+  Parameters state() const { return conv.state(); }
+  Parameters parameters() const { return conv.parameters(); }
+  void train(bool on = true) { conv.train(on); }
+};
+struct NoEncoder {
+  Tensor forward(const Tensor& x) const { return x; }
+};
+static_assert(nn::Encoder<Own>);
+static_assert(nn::Encoder<nn::ResNet>);
+static_assert(nn::Encoder<nn::AnyEncoder>);
+static_assert(!nn::Encoder<NoEncoder>);
+
+}  // namespace
+
+TEST_CASE("encoders by name, with width and stem") {
+  const auto small = nn::make_encoder("resnet18-w8", {.stem = nn::Stem::small});
+  CHECK(small.name() == "resnet18-w8");
+  CHECK(small.dim() == 64);
+  CHECK(small.stage_dims() == std::vector<std::int64_t>{8, 16, 32, 64});
+  CHECK(small.forward(pictures(2, 8)).stages[0].shape() == Shape{2, 8, 8, 8});
+  CHECK(nn::make_encoder("resnet18-w8").forward(pictures(2, 64)).stages[0].shape() == Shape{2, 16, 16, 8});
+  CHECK(nn::make_encoder("resnet50-w4").dim() == 128);
+  CHECK(nn::make_encoder("resnet34-w4").name() == "resnet34-w4");
+  CHECK(nn::make_encoder("cakenet").dim() == 256);
+  CHECK(nn::make_encoder("cakenet-w64").name() == "cakenet");
+  for (const char* bad : {"", "resnet", "resnet19", "resnet18-", "resnet18-w", "resnet18-w0", "resnet18-w-8", "resnet18-wx", "resnet18-w8x", "resnet18-w99999999999999999999", "Resnet18"}) {
+    CAPTURE(bad);
+    CHECK(contains(message_of([&] { nn::make_encoder(bad); }), "expected one of resnet18, resnet34, resnet50, cakenet"));
+  }
+}
+
+TEST_CASE("multiply-adds and parameters are those of the literature") {
+  // 1.814e9 for ResNet-18 and 4.089e9 for ResNet-50 at 224 (torchvision's documentation, classifier included).
+  const auto resnet18 = nn::make_encoder("resnet18");
+  CHECK(nn::macs(resnet18, 224, 224) == doctest::Approx(1.814e9 - 512e3).epsilon(1e-3));
+  CHECK(nn::parameter_count(resnet18.state()) == 11'689'512 - 513'000);
+  CHECK(nn::macs(nn::make_encoder("resnet18-w16", {.stem = nn::Stem::small}), 32, 32) == 35'045'376);
+  const auto cake = nn::make_encoder("cakenet", {.stem = nn::Stem::small});
+  CHECK(nn::macs(cake, 32, 32) < 50'000'000);
+  CHECK(cake.training());  // counting left mode and statistics as they were
+  for (const auto& p : cake.state())
+    if (ends_with(p.name, "num_batches_tracked")) CHECK(p.tensor.item() == 0);
+}
+
+TEST_CASE("AnyEncoder: shared by copies, cloned on request, around any class") {
+  const nn::AnyEncoder any = Own{};
+  const nn::AnyEncoder same = any, other = nn::clone(any);
+  CHECK(any.name() == "custom");
+  CHECK(any.config() == nullptr);
+  CHECK(any.dim() == 8);
+  Tensor weight = any.state()[0].tensor;
+  const float before = weight.data<float>()[0];
+  weight.mutable_data<float>()[0] = before + 1;
+  CHECK(same.state()[0].tensor.data<float>()[0] == before + 1);
+  CHECK(other.state()[0].tensor.data<float>()[0] == before);
+  any.eval();
+  CHECK_FALSE(same.training());
+  CHECK(other.training());
+  CHECK(any.forward(pictures(2, 4)).pooled.shape() == Shape{2, 8});
+  CHECK(contains(message_of([] { nn::AnyEncoder().dim(); }), "expected an encoder"));
+  const nn::AnyEncoder net = nn::cakenet({.width = 4});
+  CHECK(net.config()->widths == std::vector<std::int64_t>{4, 8, 16});
+  CHECK(net.parameters().size() < net.state().size());
+}

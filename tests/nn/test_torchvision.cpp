@@ -1,0 +1,61 @@
+// Round trips with torchvision itself. Needs a Python with torch, torchvision, numpy and safetensors, named by the
+// environment variable SSLCAKE_PYTHON; without it only the fixtures of test_resnet.cpp are compared.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "formula.hpp"
+#include "sslcake/io/npy.hpp"
+#include "sslcake/nn/encoder_file.hpp"
+
+using namespace sslcake;
+
+namespace {
+std::string python() {
+  const char* path = std::getenv("SSLCAKE_PYTHON");
+  if (!path || !*path) MESSAGE("skipped: SSLCAKE_PYTHON names no Python with torchvision");
+  return path ? path : "";
+}
+bool check_torchvision(const std::string& arguments) {
+  return std::system((python() + " -W ignore '" SSLCAKE_SOURCE_DIR "/scripts/check_torchvision.py' " + arguments).c_str()) == 0;
+}
+}  // namespace
+
+TEST_CASE("what we save loads into torchvision with strict=True and gives the same features") {
+  if (python().empty()) return;
+  Scratch folder;
+  for (const auto& [name, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}}) {
+    CAPTURE(name);
+    const auto encoder = nn::make_encoder(name, {.stem = stem});
+    const Tensor images = pictures(2, 64);
+    for (int i = 0; i < 3; ++i) encoder.forward(pictures(8, 64));  // statistics that are not those of a new network
+    encoder.eval();
+    const NoGrad no_grad;
+    nn::save_encoder(folder / "e.safetensors", encoder);
+    io::save_npy(folder / "x.npy", images);
+    io::save_npy(folder / "y.npy", encoder.forward(images).pooled);
+    CHECK(check_torchvision("load '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" + folder / "y.npy" + "'"));
+  }
+}
+
+TEST_CASE("torchvision's files load here and give torchvision's features") {
+  if (python().empty()) return;
+  Scratch folder;
+  for (const char* name : {"resnet18", "resnet50"}) {
+    CAPTURE(name);
+    REQUIRE(check_torchvision(std::string("make ") + name + " '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" + folder / "y.npy" + "'"));
+    const auto loaded = nn::load(folder / "e.safetensors", {.encoder = name, .ignore = {"fc."}});
+    const NoGrad no_grad;
+    const auto found = loaded.encoder().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();
+    const auto folded = loaded.extractor().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();
+    const auto expected = io::load_npy(folder / "y.npy").to_vector<double>();
+    REQUIRE(found.size() == expected.size());
+    double most = 0, worst = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      most = std::max(most, std::abs(expected[i]));
+      worst = std::max({worst, std::abs(found[i] - expected[i]), std::abs(folded[i] - expected[i])});
+    }
+    MESSAGE(name << ": relative error " << worst / most);
+    CHECK(worst <= 1e-4 * most);
+  }
+}
