@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <sslcake/augment/recipe.hpp>
+#include <sslcake/image/crop_resize.hpp>
 
 #include "views.hpp"
 
