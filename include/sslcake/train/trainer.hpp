@@ -36,17 +36,17 @@ struct FitOptions {
   double average = 0;                 // decay of an exponential moving average of the weights; 0: none. Monitors and the end use it
   int accumulate = 1;                 // pieces that a batch is cut into; refused where the loss couples the batch
   int workers = -1;                   // loader threads; -1: as many as compute; 0: the batch is made between two steps
-  std::string out;                    // folder for metrics.jsonl and checkpoint/; empty: nothing is written
+  std::string out{};                  // folder for metrics.jsonl and checkpoint/; empty: nothing is written
   bool resume = false;                // continue from the newest checkpoint in `out`
   int checkpoint_epochs = 1;          // a checkpoint after every so many epochs; 0: none but the last
   double checkpoint_seconds = 300;    // and inside an epoch after so many seconds; 0: never
   std::int64_t checkpoint_steps = 0;  // and after every so many steps; 0: never
   std::int64_t log_steps = 20;        // a line in metrics.jsonl every so many steps
-  std::function<Measurement(int epoch)> monitor;  // called after every `monitor_every` epochs and after the last
+  std::function<Measurement(int epoch)> monitor{};  // called after every `monitor_every` epochs and after the last
   int monitor_every = 5;
-  ProgressSink progress;              // called about once a second and after every epoch
-  std::function<bool()> stop;         // asked after every step; true: save a checkpoint and return
-  std::map<std::string, std::string> settings;  // more facts that a resume must find unchanged (the encoder's name...)
+  ProgressSink progress{};            // called about once a second and after every epoch
+  std::function<bool()> stop{};       // asked after every step; true: save a checkpoint and return
+  std::map<std::string, std::string> settings{};  // more facts that a resume must find unchanged (the encoder's name...)
 };
 
 struct FitResult {
