@@ -43,7 +43,8 @@ double share(const std::vector<ViewParameters>& all, Condition&& condition) {
 }  // namespace
 
 TEST_CASE("random resized crops are distributed as torchvision's") {
-  for (const auto& [width, height] : {std::pair{32, 32}, {500, 375}, {40, 200}}) {
+  for (const auto& size : {std::pair{32, 32}, {500, 375}, {40, 200}}) {
+    const int width = size.first, height = size.second;
     const auto all = draws(Recipe(32).then(RandomResizedCrop{}), width, height);
     const double w = width, h = height;
     for (const auto& v : all) {

@@ -68,12 +68,12 @@ TEST_CASE("greyscale, solarise, blur, rotation, quarter turns") {
     const float share = (static_cast<float>(b.kernel) - 0.5f) / 20;  // of 20 pixels; made odd
     CHECK(levels(apply(colour(GaussianBlur{.share = share}), blurred), expected(b.name)) < rounding);
   }
-  for (const auto& [angle, name] : {std::pair{15.0f, "rotate 15.0"}, {-70.0f, "rotate -70.0"}, {90.0f, "rotate 90.0"}}) {
+  for (const auto& turn : {std::pair{15.0f, "rotate 15.0"}, {-70.0f, "rotate -70.0"}, {90.0f, "rotate 90.0"}}) {
     auto turned = square();
     turned.rotate = true;
-    turned.angle = angle;
-    CAPTURE(name);
-    CHECK(levels(apply(colour(Rotate{}), turned), expected(name)) < 0.2f);
+    turned.angle = turn.first;
+    CAPTURE(turn.second);
+    CHECK(levels(apply(colour(Rotate{}), turned), expected(turn.second)) < 0.2f);
   }
   for (int turns = -4; turns < 8; ++turns)
     CHECK(levels(apply(Recipe(20).normalised(none).rotated90(turns), square()), expected(concat("turns ", (turns + 8) % 4))) < rounding);

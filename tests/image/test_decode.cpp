@@ -245,10 +245,10 @@ TEST_CASE("JPEGs that a decoder must not see") {
   for (int i = 0; i < 16; ++i) file[huffman + 5 + static_cast<std::size_t>(i)] = 255;  // 4080 symbols for a table of 256
   CHECK(has(message_of([&] { decode(file); }), "more codes than fit"));
 
-  for (const auto& [marker, name] : {std::pair{0xC3, "lossless"}, {0xC9, "arithmetic"}, {0xC5, "hierarchical"}}) {
+  for (const auto& kind : {std::pair{0xC3, "lossless"}, {0xC9, "arithmetic"}, {0xC5, "hierarchical"}}) {
     file = good;
-    file[segment(0xC0) + 1] = static_cast<std::uint8_t>(marker);
-    CHECK(has(message_of([&] { decode(file); }), name));
+    file[segment(0xC0) + 1] = static_cast<std::uint8_t>(kind.first);
+    CHECK(has(message_of([&] { decode(file); }), kind.second));
   }
   file = good;
   file[segment(0xC0) + 4] = 12;
@@ -274,7 +274,9 @@ TEST_CASE("other formats are refused by name") {
       {"OpenEXR", bytes_of("\x76\x2F\x31\x01....")}, {"DDS", bytes_of("DDS |")}, {"ICO", bytes_of("\0\0\1\0\1\0")}, {"QOI", bytes_of("qoif....")},
       {"SVG", bytes_of("\n <svg xmlns=''>")}, {"HTML", bytes_of("<!DOCTYPE html><p>404")}, {"PDF", bytes_of("%PDF-1.7")}, {"ZIP", bytes_of("PK\x03\x04..")},
       {"TGA", bytes_of("\0\0\2\0\0\0\0\0\0\0\0\0\4\0\4\0\x18\0............")}};
-  for (const auto& [name, file] : cases) {
+  for (const auto& each : cases) {
+    const std::string name = each.first;
+    const File& file = each.second;
     CAPTURE(name);
     const auto message = message_of([&] { decode(file); });
     CHECK(has(message, name));

@@ -11,7 +11,8 @@ using namespace pictures;
 
 TEST_CASE("bilinear and nearest as Pillow") {
   const auto source = image::load(path("rgb.png"));
-  for (const auto& [width, height] : {std::pair{20, 11}, {45, 8}, {7, 31}, {90, 62}, {64, 20}, {1, 1}}) {
+  for (const auto& size : {std::pair{20, 11}, {45, 8}, {7, 31}, {90, 62}, {64, 20}, {1, 1}}) {
+    const int width = size.first, height = size.second;
     CAPTURE(width);
     CAPTURE(height);
     // Pillow rounds between its two passes, we do not: one level at most.

@@ -55,7 +55,7 @@ TEST_CASE("torchvision's files load here and give torchvision's features") {
       most = std::max(most, std::abs(expected[i]));
       worst = std::max({worst, std::abs(found[i] - expected[i]), std::abs(folded[i] - expected[i])});
     }
-    MESSAGE(name << ": relative error " << worst / most);
+    MESSAGE(std::string(name) << ": relative error " << worst / most);
     CHECK(worst <= 1e-4 * most);
   }
 }

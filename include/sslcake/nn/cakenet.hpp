@@ -3,10 +3,10 @@
 //
 //   picture 32x32 -> 3x3 convolution, stride 2 -> 16x16 -> stage 1 -> 16x16 -> stage 2 -> 8x8 -> stage 3 -> 4x4 -> pooled
 //
-// Why this shape: on a CPU the time of a layer is that of its multiply-adds where channels are many (32 and more fill the
-// registers), and that of its memory traffic where they are few and the picture is large. ResNet-18 at width 16 spends
-// half of its time at 32x32 pixels with 16 channels; halving the size in the stem moves the work to where products run
-// near the machine's peak, and fewer, wider layers have fewer passes of batch norm and ReLU over memory.
+// Why this shape: on a CPU a layer's time is that of its multiply-adds where channels are many, and that of its memory
+// traffic where they are few and the picture is large. ResNet-18 at width 16 keeps its first stage at 32x32 pixels with
+// 16 channels; halving the size in the stem moves the work to maps of a quarter of the area with several times the
+// channels, where products run near the machine's peak, and fewer, wider layers have fewer passes of batch norm and ReLU.
 #pragma once
 
 #include "resnet.hpp"

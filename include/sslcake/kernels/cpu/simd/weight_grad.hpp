@@ -82,21 +82,6 @@ inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t 
     }
 }
 
-/// Asks the cache for a slice of what the next block will pack, while this one is being computed: a block of a layer
-/// with few channels is computed in less time than its memory takes to arrive.
-inline void fetch_ahead(const WeightGrad& job, const BlockRange& next, std::int64_t slice, std::int64_t slices) {
-  const ConvShape& s = job.s;
-  const std::int64_t rows = next.span.row_end - next.span.row_begin, before = next.images - 1;
-  const std::int64_t source_rows = (next.span.source_end - next.span.source_begin) * job.step_h;
-  const float* dy = job.dy + (next.image * s.oh() + next.span.row_begin) * s.ow() * s.o;
-  const float* x = job.x + (next.image * s.h + next.span.source_begin * job.step_h) * s.w * s.c;
-  const std::int64_t dy_lines = (before * s.oh() + rows) * s.ow() * s.o / 16;
-  const std::int64_t x_lines = (before * s.h + source_rows) * s.w * s.c / 16;
-  if (dy_lines + x_lines > 4096) return;  // 256 KB: half of a second cache
-  for (std::int64_t i = dy_lines * slice / slices; i < dy_lines * (slice + 1) / slices; ++i) __builtin_prefetch(dy + 16 * i);
-  for (std::int64_t i = x_lines * slice / slices; i < x_lines * (slice + 1) / slices; ++i) __builtin_prefetch(x + 16 * i);
-}
-
 /// Output channels [o_begin, o_end) of one group, pixel blocks [block_begin, block_end).
 inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int64_t o_begin, std::int64_t o_end,
                              std::int64_t block_begin, std::int64_t block_end, float* dw) {
@@ -109,14 +94,10 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns
                                        : blocks.most_source_pixels * tile_columns);
   if (job.windows) std::memset(x.data() + x.size() - tile_columns, 0, sizeof(float) * tile_columns);
-  const auto block_at = [&](std::int64_t at) -> BlockRange {
-    const std::int64_t image = at / spans * blocks.images;
-    return {blocks.spans[static_cast<std::size_t>(at % spans)], image,
-            s.n - image < blocks.images ? s.n - image : blocks.images};
-  };
   for (std::int64_t at = block_begin; at < block_end; ++at) {
-    const BlockRange block = block_at(at);
-    const std::int64_t image = block.image;
+    const std::int64_t image = at / spans * blocks.images;
+    const BlockRange block{blocks.spans[static_cast<std::size_t>(at % spans)], image,
+                           s.n - image < blocks.images ? s.n - image : blocks.images};
     for (std::int64_t j = 0; j < o_panels; ++j) {
       const std::int64_t o = o_begin + j * tile_rows;
       pack_dy(job, block, o, o_end - o < tile_rows ? o_end - o : tile_rows, dy.data() + j * dy_panel);
@@ -133,9 +114,6 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
       if (!job.windows) pack_x(job, block, group * s.group_c() + c, width, x_step, x.data());
       for (std::int64_t tap = 0; tap < job.taps; ++tap) {
         const auto t = static_cast<std::size_t>(tap);
-        if (at + 1 < block_end && o_end - o_begin == s.o)
-          fetch_ahead(job, block_at(at + 1), c / tile_columns * job.taps + tap,
-                      (job.columns + tile_columns - 1) / tile_columns * job.taps);
         OuterInput in{block.span.pairs.data() + 2 * block.span.tap_begin[t], block.span.per_image[t] * block.images, nullptr,
                       job.windows ? x.data() + c : x.data(), x_step};
         for (std::int64_t j = 0; j < o_panels; ++j) {
