@@ -18,6 +18,7 @@
 #include "kernels/gemm.hpp"
 #include "kernels/norm.hpp"
 #include "kernels/softmax_tile.hpp"
+#include "kernels/winograd.hpp"
 #include "ops/arithmetic.hpp"
 #include "ops/axis.hpp"
 #include "ops/broadcast.hpp"

@@ -13,7 +13,7 @@ struct HW {
   constexpr HW(std::int64_t both) : h(both), w(both) {}  // NOLINT: implicit on purpose
   constexpr HW(std::int64_t height, std::int64_t width) : h(height), w(width) {}
   friend constexpr bool operator==(HW a, HW b) { return a.h == b.h && a.w == b.w; }
-  std::string str() const { return concat('(', h, ',', w, ')'); }
+  std::string str() const { return sslcake::concat('(', h, ',', w, ')'); }
 };
 
 namespace detail {

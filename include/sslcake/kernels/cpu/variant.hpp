@@ -19,6 +19,11 @@ struct Variant {
                               double* sum_sq);
   void (*conv2d_input_grad)(const ConvShape& shape, const float* dy, const float* w, float* dx);
   void (*conv2d_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw);
+  // For shapes that pass detail::takes_winograd; null in the reference. The first is the forward pass (with sums per
+  // channel unless `sum` is null) or, with input_grad, dx from dy.
+  void (*conv2d_winograd)(const ConvShape& shape, bool input_grad, const float* source, const float* w, float* result,
+                          const float* center, double* sum, double* sum_sq) = nullptr;
+  void (*conv2d_winograd_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw) = nullptr;
 };
 
 namespace portable { const Variant& variant(); }

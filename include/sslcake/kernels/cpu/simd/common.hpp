@@ -8,6 +8,7 @@
 #include "../../../core/threads.hpp"
 #include "../../channel_sums.hpp"
 #include "../../conv_shape.hpp"
+#include "../../winograd.hpp"
 #include "../correlation.hpp"
 #include "../variant.hpp"
 

@@ -11,11 +11,16 @@
 #include "correlate.hpp"
 //
 #include "weight_grad.hpp"
+//
+#include "winograd_transform.hpp"
+//
+#include "winograd.hpp"
 
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
 SSLCAKE_INLINE const Variant& variant() {
-  static constexpr Variant table{gemm, conv2d_forward, conv2d_forward_sums, conv2d_input_grad, conv2d_weight_grad};
+  static constexpr Variant table{gemm,           conv2d_forward, conv2d_forward_sums, conv2d_input_grad, conv2d_weight_grad,
+                                 conv2d_winograd, conv2d_winograd_weight_grad};
   return table;
 }
 
