@@ -1,9 +1,10 @@
 // One training step of SimCLR with ResNet-18 (3x3 stem), timed; bench/peers/step_torch.py does the same in PyTorch.
 // The pictures are random numbers: only the step is measured. Prints one line of JSON.
 //
-// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64]
+// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64] [--bfloat16 1]
 #include <sslcake/core/threads.hpp>
 #include <sslcake/nn/resnet.hpp>
+#include <sslcake/ops/shape_ops.hpp>
 #include <sslcake/optim/sgd.hpp>
 #include <sslcake/pretext/simclr.hpp>
 
@@ -20,7 +21,7 @@
 namespace ssl = sslcake;
 
 int main(int count, char** arguments) try {
-  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--width", 64}};
+  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--width", 64}, {"--bfloat16", 0}};
   for (int i = 1; i < count; i += 2) {
     const auto at = options.find(arguments[i]);
     if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < 1) {
@@ -39,6 +40,7 @@ int main(int count, char** arguments) try {
   ssl::data::Batch batch;
   const std::int64_t views = 2 * options["--batch"];
   batch.images = ssl::random_normal({views, options["--size"], options["--size"], 3}, random);
+  if (options["--bfloat16"]) batch.images = ssl::ops::cast(batch.images, ssl::DType::bfloat16);
   batch.views = 2;
   for (const auto& part : task.modules()) part.train(true);
 

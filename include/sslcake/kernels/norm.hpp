@@ -8,40 +8,41 @@
 
 #include <cstdint>
 
-#include "../core/config.hpp"
+#include "../core/dtype.hpp"
 
 namespace sslcake::inline v0::kernels {
 
 /// mean[c] = Σ_r x[r,c] / rows and variance[c] = Σ_r (x[r,c] - mean[c])² / rows. One pass: sums are taken of x - x[0,c],
-/// so that a mean far from zero does not swallow the variance. rows >= 1. T = float or double.
-template <class T>
-void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, double* mean, double* variance);
+/// so that a mean far from zero does not swallow the variance. rows >= 1. S = float, double or bfloat16, computed in
+/// T = float, double or float; so for all below.
+template <class S>
+void channel_moments(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance);
 
 /// y = x·scale[c] + shift[c] (+ residual), then max(0, ·) with `relu`. y may be x; residual may be null.
-template <class T>
-void channel_affine(std::int64_t rows, std::int64_t channels, const T* x, const T* scale, const T* shift, const T* residual,
-                    bool relu, T* y);
+template <class S, class T = compute_t<S>>
+void channel_affine(std::int64_t rows, std::int64_t channels, const S* x, const T* scale, const T* shift, const S* residual,
+                    bool relu, S* y);
 
 /// How a gradient pass learns where a ReLU was open: from the result y > 0, or from x·scale[c] + shift[c] > 0 computed
 /// again (what channel_affine computed, without a residual); with neither there was no ReLU.
-template <class T>
+template <class S, class T = compute_t<S>>
 struct ReluMask {
-  const T* result = nullptr;
+  const S* result = nullptr;
   const T* scale = nullptr;
   const T* shift = nullptr;
 };
 
 /// With g = dy where the ReLU was open, 0 elsewhere: sum[c] = Σ_r g[r,c] and product_sum[c] = Σ_r g[r,c]·(x[r,c] - mean[c]).
 /// With a mask by result, g itself is written to `masked`, which may be dy; else `masked` is not touched.
-template <class T>
-void channel_grad_sums(std::int64_t rows, std::int64_t channels, const T* dy, const T* x, const T* mean, const ReluMask<T>& mask,
-                       T* masked, double* sum, double* product_sum);
+template <class S, class T = compute_t<S>>
+void channel_grad_sums(std::int64_t rows, std::int64_t channels, const S* dy, const S* x, const T* mean, const ReluMask<S>& mask,
+                       S* masked, double* sum, double* product_sum);
 
 /// dx = a[c]·g + b[c]·(x - mean[c]) + d[c] with g as above; no mask by result here (pass the masked gradient as dy).
 /// dx may be dy or x.
-template <class T>
-void channel_grad_apply(std::int64_t rows, std::int64_t channels, const T* dy, const T* x, const T* mean, const ReluMask<T>& mask,
-                        const T* a, const T* b, const T* d, T* dx);
+template <class S, class T = compute_t<S>>
+void channel_grad_apply(std::int64_t rows, std::int64_t channels, const S* dy, const S* x, const T* mean, const ReluMask<S>& mask,
+                        const T* a, const T* b, const T* d, S* dx);
 
 }  // namespace sslcake::inline v0::kernels
 

@@ -32,9 +32,9 @@ struct WideRows {
 template <class T>
 class WideConstants {
  public:
-  WideConstants(const WideRows& wide, const T* constants) : storage_(constants ? wide.width : 0) {
-    if (!constants) return;
-    for (std::int64_t i = 0; i < wide.copies; ++i) std::copy_n(constants, wide.channels(), storage_.data() + i * wide.channels());
+  template <class S>
+  WideConstants(const WideRows& wide, const S* constants) : storage_(constants ? wide.width : 0) {
+    for (std::int64_t i = 0; i < (constants ? wide.width : 0); ++i) storage_[i] = static_cast<T>(constants[i % wide.channels()]);
   }
   const T* get() const { return storage_.data(); }
 
@@ -70,55 +70,56 @@ void sum_rows(const WideRows& wide, double* first, double* second, Body body) {
 
 }  // namespace detail
 
-template <class T>
-void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, double* mean, double* variance) {
+template <class S>
+void channel_moments(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance) {
+  using T = compute_t<S>;
   const detail::WideRows wide(rows, channels);
   const detail::WideConstants<T> origin(wide, x);  // the first row
-  const auto& loops = norm_loops::table<T>();
+  const auto& loops = norm_loops::table<S>();
   detail::sum_rows<T>(wide, mean, variance, [&](std::int64_t begin, std::int64_t end, T* sum, T* square) {
     loops.moments(end - begin, {wide.width, x + begin * wide.width, origin.get(), sum, square});
   });
   const double count = static_cast<double>(rows);
   for (std::int64_t c = 0; c < channels; ++c) {
     const double shifted = mean[c] / count, spread = variance[c] / count - shifted * shifted;
-    mean[c] = static_cast<double>(x[c]) + shifted;
+    mean[c] = static_cast<double>(static_cast<T>(x[c])) + shifted;
     variance[c] = spread < 0 ? 0 : spread;  // NaN stays NaN
   }
 }
 
-template <class T>
-void channel_affine(std::int64_t rows, std::int64_t channels, const T* x, const T* scale, const T* shift, const T* residual,
-                    bool relu, T* y) {
+template <class S, class T>
+void channel_affine(std::int64_t rows, std::int64_t channels, const S* x, const T* scale, const T* shift, const S* residual,
+                    bool relu, S* y) {
   const detail::WideRows wide(rows, channels);
   const detail::WideConstants<T> a(wide, scale), b(wide, shift);
-  const auto& loops = norm_loops::table<T>();
+  const auto& loops = norm_loops::table<S>();
   parallel_chunks(wide.chunks(), [&](std::int64_t k) {
     const std::int64_t begin = wide.rows * k / wide.chunks(), end = wide.rows * (k + 1) / wide.chunks(), at = begin * wide.width;
     loops.affine(end - begin, {wide.width, x + at, a.get(), b.get(), residual ? residual + at : nullptr, y + at}, relu);
   });
 }
 
-template <class T>
-void channel_grad_sums(std::int64_t rows, std::int64_t channels, const T* dy, const T* x, const T* mean, const ReluMask<T>& mask,
-                       T* masked, double* sum, double* product_sum) {
+template <class S, class T>
+void channel_grad_sums(std::int64_t rows, std::int64_t channels, const S* dy, const S* x, const T* mean, const ReluMask<S>& mask,
+                       S* masked, double* sum, double* product_sum) {
   const detail::WideRows wide(rows, channels);
   const detail::WideConstants<T> m(wide, mean), a(wide, mask.scale), b(wide, mask.shift);
-  const auto& loops = norm_loops::table<T>();
+  const auto& loops = norm_loops::table<S>();
   detail::sum_rows<T>(wide, sum, product_sum, [&](std::int64_t begin, std::int64_t end, T* block_sum, T* block_product) {
     const std::int64_t at = begin * wide.width;
-    const ReluMask<T> here{mask.result ? mask.result + at : nullptr, a.get(), b.get()};
+    const ReluMask<S> here{mask.result ? mask.result + at : nullptr, a.get(), b.get()};
     loops.grad_sums(end - begin,
                     {wide.width, dy + at, x + at, m.get(), here, masked ? masked + at : nullptr, block_sum, block_product});
   });
 }
 
-template <class T>
-void channel_grad_apply(std::int64_t rows, std::int64_t channels, const T* dy, const T* x, const T* mean, const ReluMask<T>& mask,
-                        const T* a, const T* b, const T* d, T* dx) {
+template <class S, class T>
+void channel_grad_apply(std::int64_t rows, std::int64_t channels, const S* dy, const S* x, const T* mean, const ReluMask<S>& mask,
+                        const T* a, const T* b, const T* d, S* dx) {
   const detail::WideRows wide(rows, channels);
   const detail::WideConstants<T> m(wide, mean), scale(wide, mask.scale), shift(wide, mask.shift), ka(wide, a), kb(wide, b),
       kd(wide, d);
-  const auto& loops = norm_loops::table<T>();
+  const auto& loops = norm_loops::table<S>();
   parallel_chunks(wide.chunks(), [&](std::int64_t k) {
     const std::int64_t begin = wide.rows * k / wide.chunks(), end = wide.rows * (k + 1) / wide.chunks(), at = begin * wide.width;
     loops.grad_apply(
@@ -128,15 +129,16 @@ void channel_grad_apply(std::int64_t rows, std::int64_t channels, const T* dy, c
 }
 
 #if defined(SSLCAKE_COMPILED)
-#define SSLCAKE_NORM_INSTANCES(T)                                                                                               \
-  template void channel_moments<T>(std::int64_t, std::int64_t, const T*, double*, double*);                                     \
-  template void channel_affine<T>(std::int64_t, std::int64_t, const T*, const T*, const T*, const T*, bool, T*);                \
-  template void channel_grad_sums<T>(std::int64_t, std::int64_t, const T*, const T*, const T*, const ReluMask<T>&, T*, double*, \
-                                     double*);                                                                                  \
-  template void channel_grad_apply<T>(std::int64_t, std::int64_t, const T*, const T*, const T*, const ReluMask<T>&, const T*,   \
-                                      const T*, const T*, T*);
-SSLCAKE_NORM_INSTANCES(float)
-SSLCAKE_NORM_INSTANCES(double)
+#define SSLCAKE_NORM_INSTANCES(S, T)                                                                                            \
+  template void channel_moments<S>(std::int64_t, std::int64_t, const S*, double*, double*);                                     \
+  template void channel_affine<S, T>(std::int64_t, std::int64_t, const S*, const T*, const T*, const S*, bool, S*);             \
+  template void channel_grad_sums<S, T>(std::int64_t, std::int64_t, const S*, const S*, const T*, const ReluMask<S>&, S*,       \
+                                        double*, double*);                                                                      \
+  template void channel_grad_apply<S, T>(std::int64_t, std::int64_t, const S*, const S*, const T*, const ReluMask<S>&,          \
+                                         const T*, const T*, const T*, S*);
+SSLCAKE_NORM_INSTANCES(float, float)
+SSLCAKE_NORM_INSTANCES(double, double)
+SSLCAKE_NORM_INSTANCES(bfloat16, float)
 #undef SSLCAKE_NORM_INSTANCES
 #endif
 

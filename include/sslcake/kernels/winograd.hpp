@@ -41,7 +41,8 @@ struct WinogradMap {
   std::int64_t tiles() const { return images * high * wide; }
 
   /// Pointers to the 6x6 source pixels of a tile; `outside` for those in the padding.
-  void source(std::int64_t tile, const float* image, const float* outside, const float** at) const {
+  template <class T>
+  void source(std::int64_t tile, const T* image, const T* outside, const T** at) const {
     const std::int64_t n = tile / (high * wide), top = tile / wide % high * 4 - pad, left = tile % wide * 4 - pad;
     for (std::int64_t i = top; i < top + 6; ++i)
       for (std::int64_t j = left; j < left + 6; ++j)

@@ -86,8 +86,9 @@ SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Ten
     s.mean = s.inverse_deviation;
     return s;
   }
-  dispatch_real(z.dtype(), where, [&](auto zero) {
-    using T = decltype(zero);
+  dispatch_floating(z.dtype(), where, [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
     std::vector<double> variance = std::move(moments.variance);
     s.mean = std::move(moments.mean);
     if (!s.of_batch) {
@@ -96,7 +97,7 @@ SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Ten
     } else if (s.mean.empty()) {
       s.mean.resize(s.inverse_deviation.size());
       variance.resize(s.inverse_deviation.size());
-      kernels::channel_moments(s.rows, channels, z.data<T>(), s.mean.data(), variance.data());
+      kernels::channel_moments(s.rows, channels, z.data<S>(), s.mean.data(), variance.data());
     }
     if (norm.training) update_running<T>(norm, s, variance);
     for (std::size_t c = 0; c < variance.size(); ++c) s.inverse_deviation[c] = 1 / std::sqrt(variance[c] + norm.eps);
@@ -108,12 +109,12 @@ SSLCAKE_INLINE Tensor normalise_channels(Tensor z, const ChannelStatistics& s, c
                                          const Tensor& residual, bool relu, bool in_place) {
   Tensor y = in_place ? z : empty_like(z);
   if (z.numel() == 0) return y;
-  dispatch_real(z.dtype(), "batch_norm", [&](auto zero) {
-    using T = decltype(zero);
-    const ScaleShift<T> k(s, gamma, beta);
+  dispatch_floating(z.dtype(), "batch_norm", [&](auto zero) {
+    using S = decltype(zero);
+    const ScaleShift<compute_t<S>> k(s, gamma, beta);
     const auto channels = static_cast<std::int64_t>(s.mean.size());
-    kernels::channel_affine(z.numel() / channels, channels, z.data<T>(), k.scale.data(), k.shift.data(),
-                            residual.defined() ? residual.data<T>() : nullptr, relu, y.mutable_data<T>());
+    kernels::channel_affine<S>(z.numel() / channels, channels, z.data<S>(), k.scale.data(), k.shift.data(),
+                               residual.defined() ? residual.data<S>() : nullptr, relu, y.mutable_data<S>());
   });
   return y;
 }
@@ -123,28 +124,29 @@ SSLCAKE_INLINE ChannelNormGradients normalise_channels_grad(Tensor dy, Tensor z,
                                                             bool want_dz) {
   const auto channels = static_cast<std::int64_t>(s.mean.size());
   ChannelNormGradients out;
-  out.dgamma = zeros(Shape{channels}, dy.dtype());
-  out.dbeta = zeros(Shape{channels}, dy.dtype());
+  out.dgamma = zeros(Shape{channels}, parameter_type(dy.dtype()));
+  out.dbeta = zeros(Shape{channels}, parameter_type(dy.dtype()));
   if (dy.numel() == 0) {
     out.dz = out.masked = dy;
     return out;
   }
-  dispatch_real(dy.dtype(), "batch_norm", [&](auto zero) {
-    using T = decltype(zero);
+  dispatch_floating(dy.dtype(), "batch_norm", [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
     const std::int64_t rows = dy.numel() / channels;
     const auto mean = rounded<T>(s.mean);
     const ScaleShift<T> k(s, gamma, beta);
-    kernels::ReluMask<T> mask;
+    kernels::ReluMask<S> mask;
     if (relu == ReluGradient::recomputed) mask = {nullptr, k.scale.data(), k.shift.data()};
     if (relu == ReluGradient::from_result) {
-      mask.result = y.data<T>();
+      mask.result = y.data<S>();
       out.masked = dy.sole_owner() ? dy : empty_like(dy);
     }
 
     // First pass: Σg and Σg·(z - mean); with a residual the masked gradient is written too.
     std::vector<double> sum(s.mean.size()), product_sum(s.mean.size());
-    kernels::channel_grad_sums(rows, channels, dy.data<T>(), z.data<T>(), mean.data(), mask,
-                               out.masked.defined() ? out.masked.mutable_data<T>() : nullptr, sum.data(), product_sum.data());
+    kernels::channel_grad_sums<S>(rows, channels, dy.data<S>(), z.data<S>(), mean.data(), mask,
+                                  out.masked.defined() ? out.masked.mutable_data<S>() : nullptr, sum.data(), product_sum.data());
     T *dgamma = out.dgamma.mutable_data<T>(), *dbeta = out.dbeta.mutable_data<T>();
     for (std::size_t c = 0; c < sum.size(); ++c) {
       dgamma[c] = static_cast<T>(product_sum[c] * s.inverse_deviation[c]);
@@ -168,8 +170,8 @@ SSLCAKE_INLINE ChannelNormGradients normalise_channels_grad(Tensor dy, Tensor z,
     }
     // z is read at the same place just before it is written; a fresh block would have to be fetched into the cache first.
     out.dz = z.sole_owner() ? z : dy.sole_owner() ? dy : empty_like(z);
-    kernels::channel_grad_apply(rows, channels, dy.data<T>(), z.data<T>(), mean.data(), mask, a.data(), b.data(), d.data(),
-                                out.dz.mutable_data<T>());
+    kernels::channel_grad_apply<S>(rows, channels, dy.data<S>(), z.data<S>(), mean.data(), mask, a.data(), b.data(), d.data(),
+                                   out.dz.mutable_data<S>());
   });
   return out;
 }

@@ -12,13 +12,14 @@ namespace detail {
 /// y (N,OH,OW,O) += bias (O), in place.
 inline void add_channel_bias(Tensor& y, const Tensor& bias) {
   const std::int64_t channels = bias.numel(), rows = channels ? y.numel() / channels : 0;
-  dispatch_real(y.dtype(), "conv2d", [&](auto zero) {
-    using T = decltype(zero);
-    T* p = y.mutable_data<T>();
+  dispatch_floating(y.dtype(), "conv2d", [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
+    S* p = y.mutable_data<S>();
     const T* b = bias.data<T>();
     parallel_for(rows, 1 + (1 << 15) / std::max<std::int64_t>(channels, 1), [&](std::int64_t begin, std::int64_t end) {
       for (auto r = begin; r < end; ++r)
-        for (std::int64_t c = 0; c < channels; ++c) p[r * channels + c] += b[c];
+        for (std::int64_t c = 0; c < channels; ++c) p[r * channels + c] = S(static_cast<T>(p[r * channels + c]) + b[c]);
     });
   });
 }
@@ -26,17 +27,18 @@ inline void add_channel_bias(Tensor& y, const Tensor& bias) {
 /// The gradient of a bias: Σ over all but the channels, in float64, chunk by chunk.
 inline Tensor channel_bias_grad(const Tensor& dy) {
   const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
-  Tensor db(Shape{channels}, dy.dtype());
-  dispatch_real(dy.dtype(), "conv2d", [&](auto zero) {
-    using T = decltype(zero);
-    const T* p = dy.data<T>();
+  Tensor db(Shape{channels}, parameter_type(dy.dtype()));
+  dispatch_floating(dy.dtype(), "conv2d", [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
+    const S* p = dy.data<S>();
     const std::int64_t chunks = chunk_count(rows, 1 + (1 << 15) / std::max<std::int64_t>(channels, 1));
     const Workspace<double> partial(chunks * channels);
     parallel_chunks(chunks, [&](std::int64_t k) {
       double* sum = partial.data() + k * channels;
       std::fill_n(sum, channels, 0.0);
       for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r)
-        for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(p[r * channels + c]);
+        for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(static_cast<T>(p[r * channels + c]));
     });
     T* out = db.mutable_data<T>();
     for (std::int64_t c = 0; c < channels; ++c) {
@@ -54,7 +56,7 @@ SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor
   const auto s = detail::conv_shape("conv2d", x, weight, options);
   Tensor y = detail::conv_forward(s, x, weight);
   if (bias.defined()) {
-    detail::expect_operand("conv2d", "bias", bias, Shape{s.o}, x.dtype());
+    detail::expect_operand("conv2d", "bias", bias, Shape{s.o}, detail::parameter_type(x.dtype()));
     detail::add_channel_bias(y, bias);
   }
   // The input is needed for dw only, the weight for dx only.

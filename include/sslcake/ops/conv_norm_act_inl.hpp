@@ -78,7 +78,7 @@ SSLCAKE_INLINE Tensor conv_norm_act(const Tensor& x, const Tensor& weight, const
   constexpr const char* op = "conv_norm_act";
   const auto shape = detail::conv_shape(op, x, weight, options);
   const Shape result{shape.n, shape.oh(), shape.ow(), shape.o};
-  detail::expect_norm_state(op, norm, shape.o, x.dtype());
+  detail::expect_norm_state(op, norm, shape.o, detail::parameter_type(x.dtype()));
   if (residual.defined()) detail::expect_operand(op, "residual", residual, result, x.dtype());
 
   if (!fuse()) {

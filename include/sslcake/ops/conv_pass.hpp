@@ -22,7 +22,8 @@ inline kernels::ConvShape conv_shape(const char* where, const Tensor& x, const T
   expect_conv_options(where, stride, padding, dilation, groups);
   if (!weight.defined() || weight.rank() != 4)
     fail(where, "expected weight (O,KH,KW,C/groups), got ", weight.defined() ? weight.shape().str() : "an undefined tensor");
-  if (weight.dtype() != x.dtype()) fail(where, "expected weight of type ", x.dtype(), " like the input, got ", weight.dtype());
+  if (weight.dtype() != parameter_type(x.dtype()))
+    fail(where, "expected weight of type ", parameter_type(x.dtype()), " for an input of type ", x.dtype(), ", got ", weight.dtype());
   if (x.dim(3) % groups != 0 || weight.dim(0) % groups != 0)
     fail(where, "expected groups that divide ", x.dim(3), " input and ", weight.dim(0), " output channels, got ", groups);
   if (weight.dim(3) * groups != x.dim(3))
@@ -43,9 +44,9 @@ inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const T
   const Shape shape{s.n, s.oh(), s.ow(), s.o};
   if (x.numel() == 0 || w.numel() == 0) return zeros(shape, x.dtype());
   Tensor y(shape, x.dtype());
-  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
+  dispatch_floating(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
-    kernels::conv2d_forward(s, x.data<T>(), w.data<T>(), y.mutable_data<T>());
+    kernels::conv2d_forward(s, x.data<T>(), w.data<compute_t<T>>(), y.mutable_data<T>());
   });
   return y;
 }
@@ -60,10 +61,10 @@ inline Tensor conv_forward_moments(const kernels::ConvShape& s, const Tensor& x,
   mean.resize(static_cast<std::size_t>(s.o));
   variance.resize(mean.size());
   bool reliable = true;
-  dispatch_real(x.dtype(), "conv_norm_act", [&](auto zero) {
+  dispatch_floating(x.dtype(), "conv_norm_act", [&](auto zero) {
     using T = decltype(zero);
-    const T* guess = center.data<T>();
-    kernels::conv2d_forward_sums(s, x.data<T>(), w.data<T>(), z.mutable_data<T>(), guess, mean.data(), variance.data());
+    const auto* guess = center.data<compute_t<T>>();
+    kernels::conv2d_forward_sums(s, x.data<T>(), w.data<compute_t<T>>(), z.mutable_data<T>(), guess, mean.data(), variance.data());
     const double count = static_cast<double>(s.n * s.oh() * s.ow());
     for (std::size_t c = 0; c < mean.size(); ++c) {
       const double shift = mean[c] / count, spread = variance[c] / count - shift * shift;
@@ -80,20 +81,20 @@ inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, con
   const Shape shape{s.n, s.h, s.w, s.c};
   if (dy.numel() == 0 || w.numel() == 0) return zeros(shape, dy.dtype());
   Tensor dx(shape, dy.dtype());
-  dispatch_real(dy.dtype(), "conv2d", [&](auto zero) {
+  dispatch_floating(dy.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
-    kernels::conv2d_input_grad(s, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+    kernels::conv2d_input_grad(s, dy.data<T>(), w.data<compute_t<T>>(), dx.mutable_data<T>());
   });
   return dx;
 }
 
 inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, const Tensor& dy) {
   const Shape shape{s.o, s.kh, s.kw, s.group_c()};
-  if (dy.numel() == 0 || x.numel() == 0) return zeros(shape, x.dtype());
-  Tensor dw(shape, x.dtype());
-  dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
+  if (dy.numel() == 0 || x.numel() == 0) return zeros(shape, parameter_type(x.dtype()));
+  Tensor dw(shape, parameter_type(x.dtype()));
+  dispatch_floating(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
-    kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<T>());
+    kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<compute_t<T>>());
   });
   return dw;
 }

@@ -17,8 +17,7 @@ namespace detail {
 inline void expect_normalisable(const char* where, const Tensor& x) {
   if (!x.defined() || x.rank() < 2)
     fail(where, "expected a tensor (N,...,C) of rank >= 2, got ", x.defined() ? x.shape().str() : "an undefined tensor");
-  if (x.dtype() != DType::float32 && x.dtype() != DType::float64)
-    fail(where, "expected float32 or float64, got ", x.dtype(), "; convert with ops::cast");
+  if (!is_floating(x.dtype())) fail(where, "expected floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
 }
 
 /// Mean and 1/deviation of each set of elements.
@@ -143,7 +142,7 @@ inline Tensor normalise_groups(const char* where, const Tensor& x, std::int64_t 
 
 SSLCAKE_INLINE Tensor batch_norm(const Tensor& x, const NormState& norm) {
   detail::expect_normalisable("batch_norm", x);
-  detail::expect_norm_state("batch_norm", norm, x.dim(-1), x.dtype());
+  detail::expect_norm_state("batch_norm", norm, x.dim(-1), detail::parameter_type(x.dtype()));
   const auto s = std::make_shared<detail::ChannelStatistics>(detail::channel_statistics("batch_norm", x, norm));
   const Tensor y = detail::normalise_channels(x.detach(), *s, norm.gamma, norm.beta, Tensor{}, false, false);
   return autograd::record("batch_norm", {x, norm.gamma, norm.beta}, y,

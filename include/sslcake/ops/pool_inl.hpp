@@ -51,15 +51,16 @@ inline PoolOptions pool_options(const char* where, const Tensor& x, PoolOptions 
   return o;
 }
 
-/// Means over boxes, for each pair of a window of rows and one of columns.
+/// Means over boxes, for each pair of a window of rows and one of columns. Of bfloat16 pictures they are float32.
 inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& columns) {
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
-  Tensor y(Shape{n, oh, ow, c}, x.dtype());
+  Tensor y(Shape{n, oh, ow, c}, parameter_type(x.dtype()));
   if (y.numel() == 0) return y;
-  dispatch_real(x.dtype(), "avg_pool2d", [&](auto zero) {
-    using T = decltype(zero);
-    const T* in = x.data<T>();
+  dispatch_floating(x.dtype(), "avg_pool2d", [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
+    const S* in = x.data<S>();
     T* out = y.mutable_data<T>();
     parallel_for(n * oh, 1 + (1 << 15) / (h * w * c / oh + 1), [&](std::int64_t first, std::int64_t last) {
       const Workspace<T> line(c);  // each line of a box is summed on its own: short sums round less
@@ -73,8 +74,8 @@ inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& col
             T* sum = line.data();
             std::fill_n(sum, c, T(0));
             for (auto column = s.begin; column < s.end; ++column) {
-              const T* from = in + ((i / oh * h + row) * w + column) * c;
-              for (std::int64_t ch = 0; ch < c; ++ch) sum[ch] += from[ch];
+              const S* from = in + ((i / oh * h + row) * w + column) * c;
+              for (std::int64_t ch = 0; ch < c; ++ch) sum[ch] += static_cast<T>(from[ch]);
             }
             for (std::int64_t ch = 0; ch < c; ++ch) to[ch] += sum[ch];
           }
@@ -89,15 +90,16 @@ inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& col
 
 /// The transpose: every pixel of a box gets the box's gradient, divided by the area. One picture after the other on
 /// each thread, since boxes of one picture may overlap.
-inline Tensor box_means_grad(const Tensor& dy, const Shape& x, const Windows& rows, const Windows& columns) {
+inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const Windows& rows, const Windows& columns) {
   const std::int64_t h = x[1], w = x[2], c = x[3];
   const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
-  Tensor dx = zeros(x, dy.dtype());
+  Tensor dx = zeros(x, type);
   if (dx.numel() == 0 || dy.numel() == 0) return dx;
-  dispatch_real(dy.dtype(), "avg_pool2d", [&](auto zero) {
-    using T = decltype(zero);
+  dispatch_floating(type, "avg_pool2d", [&](auto zero) {
+    using S = decltype(zero);
+    using T = compute_t<S>;
     const T* in = dy.data<T>();
-    T* out = dx.mutable_data<T>();
+    S* out = dx.mutable_data<S>();
     parallel_chunks(x[0], [&](std::int64_t n) {
       for (std::int64_t p = 0; p < oh; ++p)
         for (std::int64_t q = 0; q < ow; ++q) {
@@ -106,8 +108,8 @@ inline Tensor box_means_grad(const Tensor& dy, const Shape& x, const Windows& ro
           const T scale = T(1) / static_cast<T>(r.extent * s.extent);
           for (auto row = r.begin; row < r.end; ++row)
             for (auto column = s.begin; column < s.end; ++column) {
-              T* to = out + ((n * h + row) * w + column) * c;
-              for (std::int64_t ch = 0; ch < c; ++ch) to[ch] += from[ch] * scale;
+              S* to = out + ((n * h + row) * w + column) * c;
+              for (std::int64_t ch = 0; ch < c; ++ch) to[ch] = S(static_cast<T>(to[ch]) + from[ch] * scale);
             }
         }
     });
@@ -117,22 +119,22 @@ inline Tensor box_means_grad(const Tensor& dy, const Shape& x, const Windows& ro
 
 /// The largest value of a window and where it stands, counted in row-major order within the unclipped window.
 /// `place` has T's width so that the loop over channels becomes vector code.
-template <class T, class Place>
-void window_maximum(const T* image, std::int64_t w, std::int64_t c, const Window& r, const Window& s, std::int64_t kernel_w,
+template <class S, class T, class Place>
+void window_maximum(const S* image, std::int64_t w, std::int64_t c, const Window& r, const Window& s, std::int64_t kernel_w,
                     std::int64_t skipped, T* best, Place* place) {
   bool first = true;
   for (auto row = r.begin; row < r.end; ++row)
     for (auto column = s.begin; column < s.end; ++column) {
-      const T* from = image + (row * w + column) * c;
+      const S* from = image + (row * w + column) * c;
       const auto here = static_cast<Place>(skipped + (row - r.begin) * kernel_w + column - s.begin);
       if (first) {
-        std::copy_n(from, c, best);
+        for (std::int64_t ch = 0; ch < c; ++ch) best[ch] = static_cast<T>(from[ch]);
         std::fill_n(place, c, here);
         first = false;
         continue;
       }
       for (std::int64_t ch = 0; ch < c; ++ch) {
-        const T v = from[ch];
+        const T v = static_cast<T>(from[ch]);
         const bool better = (v > best[ch]) | (v != v);
         best[ch] = better ? v : best[ch];
         place[ch] = better ? here : place[ch];
@@ -158,18 +160,21 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
     return above * o.kernel.w + columns[static_cast<std::size_t>(q)].begin - (q * o.stride.w - o.padding.w);
   };
   if (y.numel() > 0)
-    dispatch_real(x.dtype(), "max_pool2d", [&](auto zero) {
-      using T = decltype(zero);
+    dispatch_floating(x.dtype(), "max_pool2d", [&](auto zero) {
+      using S = decltype(zero);
+      using T = compute_t<S>;
       using Place = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
-      const T* in = x.data<T>();
-      T* out = y.mutable_data<T>();
+      const S* in = x.data<S>();
+      S* out = y.mutable_data<S>();
       parallel_for(n * oh, 1 + (1 << 15) / (h * w * c / oh + 1), [&](std::int64_t first, std::int64_t last) {
         const Workspace<Place> place(c);
+        const Workspace<T> best(c);
         for (auto i = first; i < last; ++i)
           for (std::int64_t q = 0; q < ow; ++q) {
             const auto at = (i * ow + q) * c;
             detail::window_maximum(in + i / oh * h * w * c, w, c, rows[static_cast<std::size_t>(i % oh)],
-                                   columns[static_cast<std::size_t>(q)], o.kernel.w, place_of(i % oh, q), out + at, place.data());
+                                   columns[static_cast<std::size_t>(q)], o.kernel.w, place_of(i % oh, q), best.data(), place.data());
+            for (std::int64_t ch = 0; ch < c; ++ch) out[at + ch] = S(best[ch]);
             if (keep)
               for (std::int64_t ch = 0; ch < c; ++ch) (*places)[at + ch] = static_cast<std::uint16_t>(place[ch]);
           }
@@ -179,10 +184,11 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
     Tensor dx = zeros(shape, b.grad().dtype());
     const std::int64_t h = shape[1], w = shape[2], c = shape[3];
     if (b.grad().numel() > 0)
-      dispatch_real(dx.dtype(), "max_pool2d", [&](auto zero) {
-        using T = decltype(zero);
-        const T* dy = b.grad().data<T>();
-        T* out = dx.mutable_data<T>();
+      dispatch_floating(dx.dtype(), "max_pool2d", [&](auto zero) {
+        using S = decltype(zero);
+        using T = compute_t<S>;
+        const S* dy = b.grad().data<S>();
+        S* out = dx.mutable_data<S>();
         parallel_chunks(shape[0], [&](std::int64_t n) {
           for (std::int64_t p = 0; p < oh; ++p)
             for (std::int64_t q = 0; q < ow; ++q)
@@ -191,7 +197,8 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
                 const std::int64_t place = (*places)[at];
                 const auto row = p * o.stride.h - o.padding.h + place / o.kernel.w;
                 const auto column = q * o.stride.w - o.padding.w + place % o.kernel.w;
-                out[((n * h + row) * w + column) * c + ch] += dy[at];
+                S& to = out[((n * h + row) * w + column) * c + ch];
+                to = S(static_cast<T>(to) + static_cast<T>(dy[at]));
               }
         });
       });
@@ -204,8 +211,8 @@ SSLCAKE_INLINE Tensor avg_pool2d(const Tensor& x, const PoolOptions& wanted) {
   const auto rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, o.count_include_pad);
   const auto columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, o.count_include_pad);
   return autograd::record("avg_pool2d", {x}, detail::box_means(x, rows, columns),
-                          [shape = x.shape(), rows, columns](autograd::Backward& b) {
-                            b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+                          [shape = x.shape(), type = x.dtype(), rows, columns](autograd::Backward& b) {
+                            b.give(0, detail::box_means_grad(b.grad(), shape, type, rows, columns));
                           });
 }
 
@@ -216,8 +223,8 @@ SSLCAKE_INLINE Tensor adaptive_avg_pool2d(const Tensor& x, HW size) {
   if (x.dim(1) < 1 || x.dim(2) < 1) fail(op, "expected pictures with at least one pixel, got ", x.shape());
   const auto rows = detail::adaptive_windows(x.dim(1), size.h), columns = detail::adaptive_windows(x.dim(2), size.w);
   return autograd::record("adaptive_avg_pool2d", {x}, detail::box_means(x, rows, columns),
-                          [shape = x.shape(), rows, columns](autograd::Backward& b) {
-                            b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+                          [shape = x.shape(), type = x.dtype(), rows, columns](autograd::Backward& b) {
+                            b.give(0, detail::box_means_grad(b.grad(), shape, type, rows, columns));
                           });
 }
 
@@ -226,8 +233,8 @@ SSLCAKE_INLINE Tensor global_avg_pool(const Tensor& x) {
   if (x.dim(1) < 1 || x.dim(2) < 1) fail("global_avg_pool", "expected pictures with at least one pixel, got ", x.shape());
   const auto rows = detail::adaptive_windows(x.dim(1), 1), columns = detail::adaptive_windows(x.dim(2), 1);
   const Tensor y = detail::box_means(x, rows, columns).alias(Shape{x.dim(0), x.dim(3)});
-  return autograd::record("global_avg_pool", {x}, y, [shape = x.shape(), rows, columns](autograd::Backward& b) {
-    b.give(0, detail::box_means_grad(b.grad(), shape, rows, columns));
+  return autograd::record("global_avg_pool", {x}, y, [shape = x.shape(), type = x.dtype(), rows, columns](autograd::Backward& b) {
+    b.give(0, detail::box_means_grad(b.grad(), shape, type, rows, columns));
   });
 }
 

@@ -18,12 +18,14 @@ struct HW {
 
 namespace detail {
 
-/// Pictures are (N,H,W,C), float32 or float64.
+/// Parameters and their gradients are float32 where pictures are bfloat16, and of the pictures' type elsewhere.
+constexpr DType parameter_type(DType pictures) { return pictures == DType::bfloat16 ? DType::float32 : pictures; }
+
+/// Pictures are (N,H,W,C) of a floating-point type.
 inline void expect_pictures(const char* where, const Tensor& x) {
   if (!x.defined() || x.rank() != 4)
     fail(where, "expected pictures (N,H,W,C), got ", x.defined() ? x.shape().str() : "an undefined tensor");
-  if (x.dtype() != DType::float32 && x.dtype() != DType::float64)
-    fail(where, "expected float32 or float64, got ", x.dtype(), "; convert with ops::cast");
+  if (!is_floating(x.dtype())) fail(where, "expected pictures of floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
 }
 
 /// A second operand `name` of the wanted shape and of x's type.

@@ -8,23 +8,9 @@
 
 #include "../../core/config.hpp"
 #include "../norm.hpp"
+#include "bfloat_vectors.hpp"
 
 namespace sslcake::inline v0::kernels::norm_loops {
-
-template <class T, int Bytes>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(Bytes)));
-};
-
-// By reference: a vector passed by value would have to follow a calling convention that differs by instruction set.
-template <class V, class T>
-SSLCAKE_ALWAYS_INLINE void load(V& v, const T* from) {
-  __builtin_memcpy(&v, from, sizeof(V));
-}
-template <class V, class T>
-SSLCAKE_ALWAYS_INLINE void store(const V& v, T* to) {
-  __builtin_memcpy(to, &v, sizeof(V));
-}
 
 /// Four rows at a time where possible: constants and running sums are loaded once for them.
 template <int Bytes, class T, class Step>
@@ -44,11 +30,12 @@ SSLCAKE_ALWAYS_INLINE void sweep(std::int64_t rows, std::int64_t width, const St
   }
 }
 
-/// sum += x - origin, square += (x - origin)².
-template <class T>
+/// sum += x - origin, square += (x - origin)². S is how pictures are stored, T what is computed in; so below.
+template <class S, class T = compute_t<S>>
 struct Moments {
   std::int64_t width;
-  const T *x, *origin;
+  const S* x;
+  const T* origin;
   T *sum, *square;
 
   template <class V, int R>
@@ -69,11 +56,13 @@ struct Moments {
 };
 
 /// y = x·scale + shift (+ residual), then max(0, ·). NaN stays NaN.
-template <class T, bool relu, bool with_residual>
+template <class S, bool relu, bool with_residual, class T = compute_t<S>>
 struct Affine {
   std::int64_t width;
-  const T *x, *scale, *shift, *residual;
-  T* y;
+  const S* x;
+  const T *scale, *shift;
+  const S* residual;
+  S* y;
 
   template <class V, int R>
   SSLCAKE_ALWAYS_INLINE void at(std::int64_t i, std::int64_t c) const {
@@ -95,8 +84,8 @@ struct Affine {
 
 /// Turns dy into the gradient behind the ReLU.
 enum class MaskBy { none, result, recomputing };
-template <MaskBy by, class V, class T>
-SSLCAKE_ALWAYS_INLINE void mask_gradient(V& g, const V& x, const V& scale, const V& shift, const T* result) {
+template <MaskBy by, class V, class S>
+SSLCAKE_ALWAYS_INLINE void mask_gradient(V& g, const V& x, const V& scale, const V& shift, const S* result) {
   if constexpr (by == MaskBy::result) {
     V y;
     load(y, result);
@@ -108,12 +97,14 @@ SSLCAKE_ALWAYS_INLINE void mask_gradient(V& g, const V& x, const V& scale, const
 }
 
 /// sum += g, product += g·(x - mean).
-template <class T, MaskBy by>
+template <class S, MaskBy by, class T = compute_t<S>>
 struct GradSums {
   std::int64_t width;
-  const T *dy, *x, *mean;
-  ReluMask<T> mask;
-  T *masked, *sum, *product;
+  const S *dy, *x;
+  const T* mean;
+  ReluMask<S> mask;
+  S* masked;
+  T *sum, *product;
 
   template <class V, int R>
   SSLCAKE_ALWAYS_INLINE void at(std::int64_t i, std::int64_t c) const {
@@ -140,13 +131,14 @@ struct GradSums {
 };
 
 /// dx = a·g + b·(x - mean) + d.
-template <class T, MaskBy by>
+template <class S, MaskBy by, class T = compute_t<S>>
 struct GradApply {
   std::int64_t width;
-  const T *dy, *x, *mean;
-  ReluMask<T> mask;
+  const S *dy, *x;
+  const T* mean;
+  ReluMask<S> mask;
   const T *a, *b, *d;
-  T* dx;
+  S* dx;
 
   template <class V, int R>
   SSLCAKE_ALWAYS_INLINE void at(std::int64_t i, std::int64_t c) const {

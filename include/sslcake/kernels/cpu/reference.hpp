@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../../core/config.hpp"
+#include "../../core/dtype.hpp"
 #include "../conv_shape.hpp"
 
 namespace sslcake::inline v0::kernels::reference {
@@ -24,6 +24,9 @@ void conv2d_forward_sums(const ConvShape& shape, const double* x, const double* 
 void conv2d_input_grad(const ConvShape& shape, const double* dy, const double* w, double* dx);
 void conv2d_weight_grad(const ConvShape& shape, const float* x, const float* dy, float* dw);
 void conv2d_weight_grad(const ConvShape& shape, const double* x, const double* dy, double* dw);
+
+void widen(std::int64_t count, const bfloat16* from, float* to);
+void narrow(std::int64_t count, const float* from, bfloat16* to);
 
 }  // namespace sslcake::inline v0::kernels::reference
 

@@ -158,4 +158,11 @@ SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& s, const double* x, cons
   detail::weight_grad(s, x, dy, dw);
 }
 
+SSLCAKE_INLINE void widen(std::int64_t count, const bfloat16* from, float* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+SSLCAKE_INLINE void narrow(std::int64_t count, const float* from, bfloat16* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = bfloat16(from[i]);
+}
+
 }  // namespace sslcake::inline v0::kernels::reference

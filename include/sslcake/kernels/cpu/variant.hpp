@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../../core/config.hpp"
+#include "../../core/dtype.hpp"
 #include "../conv_shape.hpp"
 #include "isa.hpp"
 
@@ -24,6 +24,12 @@ struct Variant {
   void (*conv2d_winograd)(const ConvShape& shape, bool input_grad, const float* source, const float* w, float* result,
                           const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_winograd_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw) = nullptr;
+  // The same with pictures stored as bfloat16.
+  void (*conv2d_winograd_bfloat16)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, bfloat16* result,
+                                   const float* center, double* sum, double* sum_sq) = nullptr;
+  void (*conv2d_winograd_weight_grad_bfloat16)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
+  void (*widen)(std::int64_t count, const bfloat16* from, float* to);
+  void (*narrow)(std::int64_t count, const float* from, bfloat16* to);
 };
 
 namespace portable { const Variant& variant(); }

@@ -6,8 +6,13 @@
 namespace sslcake::inline v0::kernels {
 
 SSLCAKE_INLINE const Variant& variant() {
-  static constexpr Variant reference_table{reference::gemm, reference::conv2d_forward, reference::conv2d_forward_sums,
-                                           reference::conv2d_input_grad, reference::conv2d_weight_grad};
+  static constexpr Variant reference_table{.gemm = reference::gemm,
+                                           .conv2d_forward = reference::conv2d_forward,
+                                           .conv2d_forward_sums = reference::conv2d_forward_sums,
+                                           .conv2d_input_grad = reference::conv2d_input_grad,
+                                           .conv2d_weight_grad = reference::conv2d_weight_grad,
+                                           .widen = reference::widen,
+                                           .narrow = reference::narrow};
   switch (isa()) {
     case Isa::reference: return reference_table;
 #if SSLCAKE_X86

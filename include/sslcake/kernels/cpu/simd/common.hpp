@@ -1,6 +1,7 @@
 // What the tuned text needs around it: included once, before the first instruction set.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -9,6 +10,7 @@
 #include "../../channel_sums.hpp"
 #include "../../conv_shape.hpp"
 #include "../../winograd.hpp"
+#include "../bfloat_vectors.hpp"
 #include "../correlation.hpp"
 #include "../variant.hpp"
 

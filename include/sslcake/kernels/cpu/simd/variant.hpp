@@ -4,6 +4,8 @@
 
 #include "tile.hpp"
 //
+#include "bfloat.hpp"
+//
 #include "gemm.hpp"
 //
 #include "depthwise.hpp"
@@ -19,8 +21,17 @@
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
 SSLCAKE_INLINE const Variant& variant() {
-  static constexpr Variant table{gemm,           conv2d_forward, conv2d_forward_sums, conv2d_input_grad, conv2d_weight_grad,
-                                 conv2d_winograd, conv2d_winograd_weight_grad};
+  static constexpr Variant table{.gemm = gemm,
+                                 .conv2d_forward = conv2d_forward,
+                                 .conv2d_forward_sums = conv2d_forward_sums,
+                                 .conv2d_input_grad = conv2d_input_grad,
+                                 .conv2d_weight_grad = conv2d_weight_grad,
+                                 .conv2d_winograd = conv2d_winograd<float>,
+                                 .conv2d_winograd_weight_grad = conv2d_winograd_weight_grad<float>,
+                                 .conv2d_winograd_bfloat16 = conv2d_winograd<bfloat16>,
+                                 .conv2d_winograd_weight_grad_bfloat16 = conv2d_winograd_weight_grad<bfloat16>,
+                                 .widen = widen,
+                                 .narrow = narrow};
   return table;
 }
 

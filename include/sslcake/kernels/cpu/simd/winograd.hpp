@@ -68,34 +68,39 @@ inline void winograd_product(std::int64_t point, std::int64_t tiles, std::int64_
 }
 
 /// Adds the pixels of one tile to the sums of their channels; pixels at `outside` do not count.
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE inline void add_tile_sums(float* const* pixels, const float* outside, std::int64_t channels,
-                                                               const float* center, float* sum, float* squares) {
+template <class S>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void add_tile_sums(S* const* pixels, const S* outside, std::int64_t channels,
+                                                        const float* center, float* sum, float* squares) {
   std::int64_t c = 0;
   for (; c + lanes <= channels; c += lanes) {
-    const Vector middle = *reinterpret_cast<const UnalignedVector*>(center + c);
-    Vector first = *reinterpret_cast<UnalignedVector*>(sum + c), second = *reinterpret_cast<UnalignedVector*>(squares + c);
+    Vector middle, first, second, d;
+    load(middle, center + c);
+    load(first, sum + c);
+    load(second, squares + c);
     for (int i = 0; i < 16; ++i) {
       if (pixels[i] == outside) continue;
-      const Vector d = *reinterpret_cast<const UnalignedVector*>(pixels[i] + c) - middle;
+      load(d, pixels[i] + c);
+      d -= middle;
       first += d;
       second += d * d;
     }
-    *reinterpret_cast<UnalignedVector*>(sum + c) = first;
-    *reinterpret_cast<UnalignedVector*>(squares + c) = second;
+    store(first, sum + c);
+    store(second, squares + c);
   }
   for (; c < channels; ++c)
     for (int i = 0; i < 16; ++i) {
       if (pixels[i] == outside) continue;
-      const float d = pixels[i][c] - center[c];
+      const float d = static_cast<float>(pixels[i][c]) - center[c];
       sum[c] += d;
       squares[c] += d * d;
     }
 }
 
 /// Forward pass, or input gradient with dy as `source` and dx as `result`. Sums per channel as in conv2d_forward_sums,
-/// where `sum` is given.
-inline void conv2d_winograd(const ConvShape& s, bool input_grad, const float* source, const float* w, float* result,
-                            const float* center, double* sum, double* sum_sq) {
+/// where `sum` is given. S is how pictures are stored: float or bfloat16; what is computed is float32.
+template <class S>
+void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const float* w, S* result, const float* center,
+                     double* sum, double* sum_sq) {
   const detail::WinogradMap map(s, input_grad);
   const PackedWeights weights(1, detail::winograd_points, map.channels, map.results);
   pack_winograd(s, input_grad, w, weights);
@@ -105,18 +110,19 @@ inline void conv2d_winograd(const ConvShape& s, bool input_grad, const float* so
   const WinogradBlock from(block, map.channels), to(block, map.results);
   const Workspace<const float*> rows(block + tile_rows);
   for (std::int64_t i = 0; i < rows.size(); ++i) rows[i] = from.at(0, i);
-  const std::int64_t zero_count = map.channels > map.results ? map.channels : map.results;
-  const Workspace<float> zeros(zero_count), spare(chunks * map.results), partial(sum ? blocks * chunks * 2 * map.results : 0);
-  std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(zero_count));
+  const Workspace<S> padding(map.channels), spare(chunks * map.results);
+  const Workspace<float> zeros(map.results), partial(sum ? blocks * chunks * 2 * map.results : 0);
+  std::fill_n(padding.data(), map.channels, S(0.0f));
+  std::fill_n(zeros.data(), map.results, 0.0f);
   if (sum) std::memset(partial.data(), 0, sizeof(float) * static_cast<std::size_t>(partial.size()));
 
   for (std::int64_t first = 0; first < tiles; first += block) {
     const std::int64_t count = tiles - first < block ? tiles - first : block;
     parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
-      const float* pixels[36];
+      const S* pixels[36];
       float* points[36];
       for (std::int64_t t = begin; t < end; ++t) {
-        map.source(first + t, source, zeros.data(), pixels);
+        map.source<S>(first + t, source, padding.data(), pixels);
         from.rows(t, points);
         transform<SourceStep>(pixels, points, map.channels, true);
       }
@@ -128,14 +134,14 @@ inline void conv2d_winograd(const ConvShape& s, bool input_grad, const float* so
     });
     parallel_chunks(chunks, [&](std::int64_t chunk) {
       const float* points[36];
-      float* pixels[16];
-      float* outside = spare.data() + chunk * map.results;
+      S* pixels[16];
+      S* outside = spare.data() + chunk * map.results;
       float* sums = partial.data() + (first / block * chunks + chunk) * 2 * map.results;
       for (std::int64_t t = count * chunk / chunks; t < count * (chunk + 1) / chunks; ++t) {
         to.rows(t, points);
-        map.result(first + t, result, outside, pixels);
+        map.result<S>(first + t, result, outside, pixels);
         transform<ResultStep>(points, pixels, map.results, false);
-        if (sum) add_tile_sums(pixels, outside, map.results, center ? center : zeros.data(), sums, sums + map.results);
+        if (sum) add_tile_sums<S>(pixels, outside, map.results, center ? center : zeros.data(), sums, sums + map.results);
       }
     });
   }
@@ -197,23 +203,24 @@ inline void winograd_cross(std::int64_t point, std::int64_t tiles, const ConvSha
   }
 }
 
-inline void conv2d_winograd_weight_grad(const ConvShape& s, const float* x, const float* dy, float* dw) {
+template <class S>
+void conv2d_winograd_weight_grad(const ConvShape& s, const S* x, const S* dy, float* dw) {
   const detail::WinogradMap map(s, false);
   const std::int64_t tiles = map.tiles(), block = winograd_block(map);
   const WinogradBlock source(block, s.c), gradient(block, s.o), sums(s.o, s.c);
   const std::int64_t zero_count = s.c > s.o ? s.c : s.o;
-  const Workspace<float> zeros(zero_count);
-  std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(zero_count));
+  const Workspace<S> padding(zero_count);
+  std::fill_n(padding.data(), zero_count, S(0.0f));
   for (std::int64_t first = 0; first < tiles; first += block) {
     const std::int64_t count = tiles - first < block ? tiles - first : block;
     parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
-      const float* pixels[36];
+      const S* pixels[36];
       float* points[36];
       for (std::int64_t t = begin; t < end; ++t) {
-        map.source(first + t, x, zeros.data(), pixels);
+        map.source<S>(first + t, x, padding.data(), pixels);
         source.rows(t, points);
         transform<SourceStep>(pixels, points, s.c, true);
-        map.result<const float>(first + t, dy, zeros.data(), pixels);
+        map.result<const S>(first + t, dy, padding.data(), pixels);
         gradient.rows(t, points);
         transform<GradientStep>(pixels, points, s.o, true);
       }

@@ -77,9 +77,10 @@ struct FilterGradStep {
   }
 };
 
-/// Both axes: from·from pixels become to·to, for whole vectors of channels. `from` and `to` hold a pointer per pixel.
-template <class Step>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void transform_vectors(const float* const* from, float* const* to, std::int64_t channels) {
+/// Both axes: from·from pixels become to·to, for whole vectors of channels. `from` and `to` hold a pointer per pixel, to
+/// numbers stored as S and as T.
+template <class Step, class S, class T>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void transform_vectors(const S* const* from, T* const* to, std::int64_t channels) {
   constexpr int n = Step::from, m = Step::to;
   for (std::int64_t c = 0; c < channels; c += lanes) {
     Vector half[m][n];
@@ -87,7 +88,7 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void transform_vectors(const float* const* 
     for (int j = 0; j < n; ++j) {
       Vector column[n], out[m];
       SSLCAKE_UNROLL
-      for (int i = 0; i < n; ++i) column[i] = *reinterpret_cast<const UnalignedVector*>(from[i * n + j] + c);
+      for (int i = 0; i < n; ++i) load(column[i], from[i * n + j] + c);
       Step::apply(column, out);
       SSLCAKE_UNROLL
       for (int i = 0; i < m; ++i) half[i][j] = out[i];
@@ -97,27 +98,27 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void transform_vectors(const float* const* 
       Vector out[m];
       Step::apply(half[i], out);
       SSLCAKE_UNROLL
-      for (int j = 0; j < m; ++j) *reinterpret_cast<UnalignedVector*>(to[i * m + j] + c) = out[j];
+      for (int j = 0; j < m; ++j) store(out[j], to[i * m + j] + c);
     }
   }
 }
 
 /// Any number of channels. Where the results have room for whole vectors (`padded`), zeros are written behind the last.
-template <class Step>
-void transform(const float* const* from, float* const* to, std::int64_t channels, bool padded) {
+template <class Step, class S, class T>
+void transform(const S* const* from, T* const* to, std::int64_t channels, bool padded) {
   constexpr int n = Step::from * Step::from, m = Step::to * Step::to;
   const std::int64_t whole = channels / lanes * lanes;
   transform_vectors<Step>(from, to, whole);
   if (whole == channels) return;
-  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(channels - whole);
-  alignas(64) float in[n * lanes] = {};
-  alignas(64) float out[m * lanes];
-  const float* in_at[n];
-  float* out_at[m];
-  for (int i = 0; i < n; ++i) std::memcpy(in + i * lanes, from[i] + whole, bytes), in_at[i] = in + i * lanes;
+  const std::int64_t rest = channels - whole;
+  alignas(64) S in[n * lanes] = {};
+  alignas(64) T out[m * lanes];
+  const S* in_at[n];
+  T* out_at[m];
+  for (int i = 0; i < n; ++i) std::copy_n(from[i] + whole, rest, in + i * lanes), in_at[i] = in + i * lanes;
   for (int i = 0; i < m; ++i) out_at[i] = padded ? to[i] + whole : out + i * lanes;
   transform_vectors<Step>(in_at, out_at, lanes);
-  for (int i = 0; i < (padded ? 0 : m); ++i) std::memcpy(to[i] + whole, out + i * lanes, bytes);
+  for (int i = 0; i < (padded ? 0 : m); ++i) std::copy_n(out + i * lanes, rest, to[i] + whole);
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE

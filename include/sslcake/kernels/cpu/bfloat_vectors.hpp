@@ -1,0 +1,54 @@
+// Numbers between memory and vector registers: float and double as they are, bfloat16 widened to float on the way in and
+// rounded to nearest, ties to even, on the way out. V is a vector type or a single number of the type that is computed in.
+// Always-inline and by reference: a vector that crosses a call would follow a convention that differs by instruction set.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "../../core/dtype.hpp"
+
+namespace sslcake::inline v0::kernels {
+
+template <class T, int Bytes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(Bytes)));
+};
+
+template <class V, class T>
+SSLCAKE_ALWAYS_INLINE void load(V& v, const T* from) {
+  __builtin_memcpy(&v, from, sizeof(V));
+}
+template <class V, class T>
+SSLCAKE_ALWAYS_INLINE void store(const V& v, T* to) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+
+template <class V>
+SSLCAKE_ALWAYS_INLINE void load(V& v, const bfloat16* from) {
+  if constexpr (std::is_same_v<V, float>) {
+    v = static_cast<float>(*from);
+  } else {
+    typename VectorOf<std::uint16_t, sizeof(V) / 2>::type upper;
+    __builtin_memcpy(&upper, from, sizeof upper);
+    typedef typename VectorOf<std::uint32_t, sizeof(V)>::type Bits;
+    const Bits bits = __builtin_convertvector(upper, Bits) << 16;
+    __builtin_memcpy(&v, &bits, sizeof(V));
+  }
+}
+template <class V>
+SSLCAKE_ALWAYS_INLINE void store(const V& v, bfloat16* to) {
+  if constexpr (std::is_same_v<V, float>) {
+    *to = bfloat16(v);
+  } else {
+    typedef typename VectorOf<std::uint32_t, sizeof(V)>::type Bits;
+    typedef typename VectorOf<std::uint16_t, sizeof(V) / 2>::type Upper;
+    Bits bits;
+    __builtin_memcpy(&bits, &v, sizeof(V));
+    const Bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, quiet = (bits >> 16) | 0x40u;
+    const Upper upper = __builtin_convertvector(v == v ? rounded : quiet, Upper);  // a carry could turn NaN into zero
+    __builtin_memcpy(static_cast<void*>(to), &upper, sizeof upper);
+  }
+}
+
+}  // namespace sslcake::inline v0::kernels
