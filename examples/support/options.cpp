@@ -29,7 +29,7 @@ std::vector<Extra> table(Options& o) {
       {"--seed", &o.seed, "of everything that is drawn at random"},
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
       {"--device", &o.device, "cpu (cuda: in a build with that backend)", 0, 0, {"cpu", "cuda"}},
-      {"--precision", &o.precision, "of activations: float32", 0, 0, {"float32", "bfloat16"}},
+      {"--precision", &o.precision, "of activations in training: float32 or bfloat16 (half the memory)", 0, 0, {"float32", "bfloat16"}},
       {"--limit", &o.limit, "use at most so many pictures of each part; 0: all", 0, 1e15},
       {"--size", &o.size, "side of the network's input in pixels; 0: as the encoder or the data set says", 0, 4096},
       {"--workers", &o.workers, "threads that load pictures; 0: as many as compute", 0, 256},
@@ -172,8 +172,6 @@ void check(const Options& o) {
   if (o.encoder_is_name) check_encoder_name(o.encoder);
   if (o.device == "cuda")
     throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
-  if (o.precision == "bfloat16")
-    throw UsageError("--precision bfloat16: training in bfloat16 is not there yet; use --precision float32");
   if (o.data.empty())
     throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
 }

@@ -130,6 +130,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.warmup_epochs = p.warmup;
   fit.clip = p.clip;
   fit.average = p.average;
+  fit.precision = o.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
   fit.accumulate = p.accumulate;
   fit.workers = o.workers > 0 ? o.workers : source.train->in_memory() ? 0 : -1;
   fit.out = o.out;
@@ -138,7 +139,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
-  fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}, {"precision", o.precision}};
+  fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
   for (const auto& e : o.extras)  // the task's own numbers: temperature, strength...
     if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
 

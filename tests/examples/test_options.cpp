@@ -90,7 +90,6 @@ TEST_CASE("options: bad values are named with what was expected") {
   CHECK(has(mistake({"--optimizer", "adamx"}), "sgd, adam, adamw or lars"));
   CHECK(has(mistake({"--device", "tpu"}), "--device expects cpu or cuda"));
   CHECK(has(mistake({"--device", "cuda"}), "no CUDA backend"));
-  CHECK(has(mistake({"--precision", "bfloat16"}), "not there yet"));
   CHECK(has(mistake({"--precision", "float16"}), "float32 or bfloat16"));
   CHECK(has(mistake({"--seed", "-1"}), "--seed expects a whole number"));
   CHECK(has(mistake({"--data", ""}), "--data expects"));

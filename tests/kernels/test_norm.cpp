@@ -11,7 +11,7 @@ using namespace sslcake;
 
 namespace {
 
-constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512};
+constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16};
 
 /// Small integers: sums and products are exact in float32, so that every variant and order gives the same bits.
 template <class T>

@@ -11,7 +11,7 @@ using namespace sslcake;
 
 namespace {
 
-constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512};
+constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16};
 
 template <class Body>
 void for_each_isa(Body body) {

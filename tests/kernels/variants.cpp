@@ -7,6 +7,8 @@
 #define SSLCAKE_SIMD_TARGET __attribute__((target("avx2,fma")))
 #define SSLCAKE_SIMD_LANES 16
 #define SSLCAKE_SIMD_ROWS 8
+#define SSLCAKE_SIMD_PAIRS SSLCAKE_SIMD_TARGET
+#define SSLCAKE_SIMD_PAIRS_ASM 0
 #include <sslcake/kernels/cpu/simd/variant.hpp>
 #endif
 
@@ -14,9 +16,13 @@ namespace test {
 
 std::vector<NamedVariant> variants() {
   namespace kernels = sslcake::kernels;
-  static constexpr Variant reference{kernels::reference::gemm, kernels::reference::conv2d_forward,
-                                     kernels::reference::conv2d_forward_sums, kernels::reference::conv2d_input_grad,
-                                     kernels::reference::conv2d_weight_grad};
+  static constexpr Variant reference{.gemm = kernels::reference::gemm,
+                                     .conv2d_forward = kernels::reference::conv2d_forward,
+                                     .conv2d_forward_sums = kernels::reference::conv2d_forward_sums,
+                                     .conv2d_input_grad = kernels::reference::conv2d_input_grad,
+                                     .conv2d_weight_grad = kernels::reference::conv2d_weight_grad,
+                                     .widen = kernels::reference::widen,
+                                     .narrow = kernels::reference::narrow};
   std::vector<NamedVariant> all{{"reference", &reference}, {"portable", &kernels::portable::variant()}};
 #if SSLCAKE_X86
   if (supports(kernels::Isa::avx2)) {

@@ -32,7 +32,7 @@ for program in simclr rotation evaluate embed similar dots; do
   expect 2 'unknown option --epoch (did you mean --epochs?)' "$program" --epoch 3
   expect 2 'unknown option --no-such-option' "$program" --no-such-option
   expect 2 'no CUDA backend' "$program" --device cuda
-  expect 2 'not there yet' "$program" --precision bfloat16
+  expect 2 'float32 or bfloat16' "$program" --precision float16
   expect 2 '--optimizer expects' "$program" --optimizer magic
   expect 2 '--config' "$program" --config "$work/missing.json"
 done

@@ -33,6 +33,7 @@ struct FitOptions {
   optim::Schedule schedule = {};      // of the learning rate, in steps; default: cosine to 0 (arXiv 1608.03983)
   double warmup_epochs = 0;           // linear from 0
   double clip = 0;                    // largest gradient norm; 0: gradients are left as they are
+  DType precision = DType::float32;   // of the pictures that the encoder sees and so of its activations; bfloat16 halves their memory
   double average = 0;                 // decay of an exponential moving average of the weights; 0: none. Monitors and the end use it
   int accumulate = 1;                 // pieces that a batch is cut into; refused where the loss couples the batch
   int workers = -1;                   // loader threads; -1: as many as compute; 0: the batch is made between two steps

@@ -9,6 +9,7 @@
 
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
+#include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
 #include "checkpoint.hpp"
@@ -64,6 +65,8 @@ class Run {
     if (o.accumulate > 1 && task_.couples_batch)
       fail("fit", "expected accumulate = 1, got ", o.accumulate, ": the loss of this task compares the pictures of a batch with each other, "
            "so cutting it would silently mean fewer negatives; use a smaller batch, or a task with couples_batch = false");
+    if (o.precision != DType::float32 && o.precision != DType::bfloat16)
+      fail("fit", "expected a precision of float32 or bfloat16, got ", o.precision);
     if (o.batch % o.accumulate != 0)
       fail("fit", "expected a batch that is a multiple of accumulate, got ", o.batch, " and ", o.accumulate);
     if (o.resume && o.out.empty()) fail("fit", "expected an output folder to resume from, got none");
@@ -76,6 +79,7 @@ class Run {
     settings_["batch"] = std::to_string(options_.batch);
     settings_["seed"] = std::to_string(options_.seed);
     settings_["accumulate"] = std::to_string(options_.accumulate);
+    settings_["precision"] = name_of(options_.precision);
     settings_["pictures"] = std::to_string(dataset_.size());
     settings_["warmup_epochs"] = concat(options_.warmup_epochs);
     settings_["clip"] = concat(options_.clip);
@@ -154,7 +158,9 @@ class Run {
     loss_ = 0;
     const std::int64_t pieces = options_.accumulate, rows = batch.view(0).dim(0);
     for (std::int64_t i = 0; i < pieces; ++i) {
-      outcome = task_.loss(pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces), turn);
+      pretext::Batch part = pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces);
+      if (options_.precision != DType::float32) part.images = ops::cast(part.images, options_.precision);
+      outcome = task_.loss(part, turn);
       const double value = outcome.loss.item();
       loss_ += value / static_cast<double>(pieces);
       if (!finite_bits(value)) break;  // no need to spread it

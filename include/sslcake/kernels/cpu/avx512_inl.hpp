@@ -9,5 +9,7 @@
 #define SSLCAKE_SIMD_TARGET __attribute__((target("avx512f,avx2,fma")))
 #define SSLCAKE_SIMD_LANES 16
 #define SSLCAKE_SIMD_ROWS 8
+#define SSLCAKE_SIMD_PAIRS __attribute__((target("avx512bf16,avx512f,avx2,fma")))
+#define SSLCAKE_SIMD_PAIRS_ASM 1
 #include "simd/variant.hpp"
 #endif

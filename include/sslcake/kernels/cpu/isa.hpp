@@ -7,12 +7,13 @@
 
 namespace sslcake::inline v0::kernels {
 
-/// The variants there are, slowest first. (AVX512-BF16 and AMX will follow with bfloat16 kernels.)
+/// The variants there are, slowest first.
 enum class Isa : std::uint8_t {
-  reference,  // Eigen, one chunk of plain code per function: the teaching text
-  portable,   // the tuned text on 16-byte vectors, which every x86-64 and AArch64 CPU has
-  avx2,       // the tuned text on 32-byte vectors with fused multiply-add
-  avx512,     // the tuned text on 64-byte vectors
+  reference,   // Eigen, one chunk of plain code per function: the teaching text
+  portable,    // the tuned text on 16-byte vectors, which every x86-64 and AArch64 CPU has
+  avx2,        // the tuned text on 32-byte vectors with fused multiply-add
+  avx512,      // the tuned text on 64-byte vectors
+  avx512bf16,  // the same, with products of bfloat16 pairs
 };
 
 constexpr const char* name_of(Isa isa) {
@@ -21,6 +22,7 @@ constexpr const char* name_of(Isa isa) {
     case Isa::portable: return "portable";
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
+    case Isa::avx512bf16: return "avx512bf16";
   }
   return "?";
 }
@@ -29,7 +31,7 @@ constexpr const char* name_of(Isa isa) {
 bool supports(Isa isa);
 
 /// The variant in use: the best that the CPU supports, or the one that the environment variable SSLCAKE_KERNELS
-/// names (reference, portable, avx2, avx512). Throws Error where that names none or one that this CPU lacks.
+/// names (reference, portable, avx2, avx512, avx512bf16). Throws Error where that names none or one that this CPU lacks.
 Isa isa();
 
 /// Chooses another one, for tests and comparisons; throws Error if the CPU lacks it. Not while kernels are running.

@@ -10,7 +10,7 @@
 namespace sslcake::inline v0::kernels {
 namespace detail {
 
-inline constexpr Isa every_isa[] = {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512};
+inline constexpr Isa every_isa[] = {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16};
 
 inline std::string supported_names() {
   std::string names;
@@ -50,6 +50,7 @@ SSLCAKE_INLINE bool supports(Isa isa) {
     // __builtin_cpu_supports also asks whether the operating system saves the wide registers.
     case Isa::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Isa::avx512: return __builtin_cpu_supports("avx512f");
+    case Isa::avx512bf16: return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16");
 #else
     default: break;
 #endif

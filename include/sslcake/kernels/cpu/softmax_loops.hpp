@@ -173,7 +173,8 @@ const Table<T>& table() {
     switch (isa()) {
 #if SSLCAKE_X86
       case Isa::avx2: return Avx2::table;
-      case Isa::avx512: return Avx512::table;
+      case Isa::avx512:
+      case Isa::avx512bf16: return Avx512::table;
 #endif
       case Isa::portable: return Portable::table;
       default: break;

@@ -17,7 +17,16 @@ SSLCAKE_INLINE const Variant& variant() {
     case Isa::reference: return reference_table;
 #if SSLCAKE_X86
     case Isa::avx2: return avx2::variant();
-    case Isa::avx512: return avx512::variant();
+    case Isa::avx512: {
+      static const Variant without_pairs = [] {
+        Variant table = avx512::variant();
+        table.conv2d_pairs = nullptr;
+        table.conv2d_weight_grad_pairs = nullptr;
+        return table;
+      }();
+      return without_pairs;
+    }
+    case Isa::avx512bf16: return avx512::variant();
 #endif
     default: return portable::variant();
   }

@@ -96,7 +96,8 @@ inline void add_sums(const ChannelSums& sums, std::int64_t part, const detail::T
 }
 
 /// One part of the pixels, panels [first, last).
-inline void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w,
+template <bool pairs = false>
+void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w,
                            const float* source, float* result, std::int64_t part, std::int64_t first, std::int64_t last,
                            const ChannelSums& sums) {
   const Workspace<float> scratch(plan.scratch());
@@ -130,14 +131,15 @@ inline void correlate_part(const detail::Correlation& c, const detail::TilePlan&
           in.taps = steps.data() + t;
           in.tap_count = have - t < tap_block ? have - t : tap_block;
           in.rows = from.data() + i * tile_rows;
-          run_tile(in, to.data() + i * tile_rows, column, tiles[i].count, w.width(j), accumulate);
+          run_tile<pairs>(in, to.data() + i * tile_rows, column, tiles[i].count, w.width(j), accumulate);
         }
       }
     if (sums.partial) add_sums(sums, part, tiles.data(), count, to.data(), column, w.width(j));
   }
 }
 
-inline void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w, const float* source,
+template <bool pairs = false>
+void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w, const float* source,
                       float* result, const ChannelSums& sums = {}) {
   // Where there are few pixels, panels are shared out as well.
   const std::int64_t panels = w.groups * w.panels;
@@ -145,7 +147,7 @@ inline void correlate(const detail::Correlation& c, const detail::TilePlan& plan
   while (plan.parts() * panel_parts < 32 && panels / panel_parts >= 4) panel_parts *= 2;
   parallel_chunks(plan.parts() * panel_parts, [&](std::int64_t part) {
     const std::int64_t which = part % panel_parts;
-    correlate_part(c, plan, w, source, result, part / panel_parts, panels * which / panel_parts,
+    correlate_part<pairs>(c, plan, w, source, result, part / panel_parts, panels * which / panel_parts,
                    panels * (which + 1) / panel_parts, sums);
   });
 }
@@ -162,6 +164,25 @@ inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, f
   correlate(c, detail::TilePlan(c, tile_rows), packed, x, y);
 }
 
+/// correlate, with the results' sums per channel as conv2d_forward_sums gives them.
+template <bool pairs = false>
+void correlate_sums(const detail::Correlation& c, const PackedWeights& packed, const float* source, float* result,
+                    const float* center, double* sum, double* sum_sq) {
+  const detail::TilePlan plan(c, tile_rows);
+  const std::int64_t channels = packed.groups * packed.results;
+  const Workspace<float> zeros(center ? 0 : channels), partial(plan.parts() * 2 * channels);
+  if (!center && channels > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(channels));
+  correlate<pairs>(c, plan, packed, source, result, {center ? center : zeros.data(), partial.data(), channels});
+  parallel_for(channels, 32, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
+    for (std::int64_t part = 0; part < plan.parts(); ++part)
+      for (std::int64_t o = begin; o < end; ++o) {
+        sum[o] += partial[2 * part * channels + o];
+        sum_sq[o] += partial[(2 * part + 1) * channels + o];
+      }
+  });
+}
+
 inline void conv2d_forward_sums(const ConvShape& s, const float* x, const float* w, float* y, const float* center, double* sum,
                                 double* sum_sq) {
   if (is_depthwise(s)) {
@@ -171,19 +192,7 @@ inline void conv2d_forward_sums(const ConvShape& s, const float* x, const float*
   const bool windows = takes_windows(s);
   const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
   pack_forward(s, w, packed);
-  const detail::Correlation c = detail::forward_correlation(s, windows);
-  const detail::TilePlan plan(c, tile_rows);
-  const Workspace<float> zeros(center ? 0 : s.o), partial(plan.parts() * 2 * s.o);
-  if (!center && s.o > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(s.o));
-  correlate(c, plan, packed, x, y, {center ? center : zeros.data(), partial.data(), s.o});
-  parallel_for(s.o, 32, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
-    for (std::int64_t part = 0; part < plan.parts(); ++part)
-      for (std::int64_t o = begin; o < end; ++o) {
-        sum[o] += partial[2 * part * s.o + o];
-        sum_sq[o] += partial[(2 * part + 1) * s.o + o];
-      }
-  });
+  correlate_sums(detail::forward_correlation(s, windows), packed, x, y, center, sum, sum_sq);
 }
 
 inline void conv2d_input_grad(const ConvShape& s, const float* dy, const float* w, float* dx) {

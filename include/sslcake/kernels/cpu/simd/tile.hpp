@@ -5,6 +5,8 @@
 //   SSLCAKE_SIMD_TARGET      its target attribute, written on every function that touches vectors
 //   SSLCAKE_SIMD_LANES       floats per vector
 //   SSLCAKE_SIMD_ROWS        rows of a tile
+//   SSLCAKE_SIMD_PAIRS       optional: the target attribute of products of bfloat16 pairs; and SSLCAKE_SIMD_PAIRS_ASM, 1 if
+//                            there is an instruction for them, 0 if it is written out (for tests)
 //
 // Rules that keep one program safe on every CPU: whatever touches vectors carries the attribute and lives in that
 // namespace, no lambda stands inside such a function (it would lose the attribute), and no vector crosses a call.
@@ -18,6 +20,39 @@ inline constexpr int tile_columns = 2 * lanes;
 
 typedef float Vector __attribute__((vector_size(4 * lanes)));
 typedef float UnalignedVector __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+
+/// What a tile does with one number on the left and a vector on the right.
+struct PlainProduct {
+  SSLCAKE_ALWAYS_INLINE static void add(Vector& sum, const float& left, const Vector& right) {
+    sum += left * right;
+  }
+};
+
+#if defined(SSLCAKE_SIMD_PAIRS)
+/// Both hold two bfloat16 in each place of 32 bits: sum += both products, of float32 precision.
+struct PairProduct {
+  SSLCAKE_ALWAYS_INLINE static void add(Vector& sum, const float& left, const Vector& right) {
+    typedef std::uint32_t Bits __attribute__((vector_size(4 * lanes)));
+    std::uint32_t pair;  // never touched by float arithmetic, which may change the bits of what looks like NaN
+    __builtin_memcpy(&pair, &left, sizeof pair);
+    const Bits all = pair - Bits{};
+#if SSLCAKE_SIMD_PAIRS_ASM
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(all), "v"(right));
+#else
+    Bits pairs;
+    __builtin_memcpy(&pairs, &right, sizeof pairs);
+    const Bits upper_left = all & 0xffff0000u, upper_right = pairs & 0xffff0000u, lower_left = all << 16, lower_right = pairs << 16;
+    Vector a, b;
+    __builtin_memcpy(&a, &upper_left, sizeof a);
+    __builtin_memcpy(&b, &upper_right, sizeof b);
+    sum += a * b;
+    __builtin_memcpy(&a, &lower_left, sizeof a);
+    __builtin_memcpy(&b, &lower_right, sizeof b);
+    sum += a * b;
+#endif
+  }
+};
+#endif
 
 /// A tile of results: `rows` x `columns` numbers that stay in registers while the sum over k runs.
 ///
@@ -36,8 +71,8 @@ struct TileInput {
 
 /// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[r][tap + step] · b[tap][step].
 /// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
-template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const* out, bool accumulate) {
+template <int R, int V, class Product>
+SSLCAKE_ALWAYS_INLINE void tile_body(const TileInput& in, float* const* out, bool accumulate) {
   Vector sum[R][V];
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -59,7 +94,7 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const
       for (int r = 0; r < R; ++r) {
         const float left = a[r][k];
         SSLCAKE_UNROLL
-        for (int v = 0; v < V; ++v) sum[r][v] += left * right[v];
+        for (int v = 0; v < V; ++v) Product::add(sum[r][v], left, right[v]);
       }
     }
   }
@@ -83,8 +118,8 @@ struct OuterInput {
   std::int64_t b_step;  // from pixel to pixel; those of a lie tile_rows apart
 };
 
-template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float* const* out, bool accumulate) {
+template <int R, int V, class Product>
+SSLCAKE_ALWAYS_INLINE void outer_tile_body(const OuterInput& in, float* const* out, bool accumulate) {
   Vector sum[R][V];
   SSLCAKE_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -104,7 +139,7 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float
     for (int r = 0; r < R; ++r) {
       const float y = left[r];
       SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) sum[r][v] += y * x[v];
+      for (int v = 0; v < V; ++v) Product::add(sum[r][v], y, x[v]);
     }
   }
   SSLCAKE_UNROLL
@@ -117,6 +152,38 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float
     }
   }
 }
+
+template <int R, int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const* out, bool accumulate) {
+  tile_body<R, V, PlainProduct>(in, out, accumulate);
+}
+template <int R, int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float* const* out, bool accumulate) {
+  outer_tile_body<R, V, PlainProduct>(in, out, accumulate);
+}
+
+/// The tiles by the type of the left factor's numbers: float, or pairs of bfloat16.
+template <bool pairs>
+struct Tiles {
+  template <int R, int V>
+  static void run(const TileInput& in, float* const* out, bool accumulate) { tile<R, V>(in, out, accumulate); }
+  template <int R, int V>
+  static void run(const OuterInput& in, float* const* out, bool accumulate) { outer_tile<R, V>(in, out, accumulate); }
+};
+
+#if defined(SSLCAKE_SIMD_PAIRS)
+template <>
+struct Tiles<true> {
+  template <int R, int V>
+  SSLCAKE_SIMD_PAIRS SSLCAKE_NOINLINE static void run(const TileInput& in, float* const* out, bool accumulate) {
+    tile_body<R, V, PairProduct>(in, out, accumulate);
+  }
+  template <int R, int V>
+  SSLCAKE_SIMD_PAIRS SSLCAKE_NOINLINE static void run(const OuterInput& in, float* const* out, bool accumulate) {
+    outer_tile_body<R, V, PairProduct>(in, out, accumulate);
+  }
+};
+#endif
 
 /// A tile whose edges may stick out: `rows` of R and `columns` of V·lanes are wanted, the rest goes to scratch memory.
 class EdgeTile {
@@ -149,35 +216,38 @@ class EdgeTile {
 
 /// Calls the smallest tile there is for `count` rows (at least 1, at most tile_rows) and `width` columns. All tile_rows
 /// rows of the left factor must be readable.
-inline void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
+template <bool pairs = false>
+void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
+  using T = Tiles<pairs>;
   const bool narrow = width <= lanes;
   EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
   float* const* out = edge.rows();
   if (narrow) {
-    if (count > 4) tile<tile_rows, 1>(in, out, accumulate);
-    else if (count > 2) tile<4, 1>(in, out, accumulate);
-    else if (count > 1) tile<2, 1>(in, out, accumulate);
-    else tile<1, 1>(in, out, accumulate);
+    if (count > 4) T::template run<tile_rows, 1>(in, out, accumulate);
+    else if (count > 2) T::template run<4, 1>(in, out, accumulate);
+    else if (count > 1) T::template run<2, 1>(in, out, accumulate);
+    else T::template run<1, 1>(in, out, accumulate);
   } else {
-    if (count > 4) tile<tile_rows, 2>(in, out, accumulate);
-    else if (count > 2) tile<4, 2>(in, out, accumulate);
-    else if (count > 1) tile<2, 2>(in, out, accumulate);
-    else tile<1, 2>(in, out, accumulate);
+    if (count > 4) T::template run<tile_rows, 2>(in, out, accumulate);
+    else if (count > 2) T::template run<4, 2>(in, out, accumulate);
+    else if (count > 1) T::template run<2, 2>(in, out, accumulate);
+    else T::template run<1, 2>(in, out, accumulate);
   }
   edge.finish();
 }
 
-inline void run_outer_tile(const OuterInput& in, float* const* rows, std::int64_t column, int count, int width,
-                           bool accumulate) {
+template <bool pairs = false>
+void run_outer_tile(const OuterInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
+  using T = Tiles<pairs>;
   const bool narrow = width <= lanes;
   EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
   float* const* out = edge.rows();
   if (narrow) {
-    if (count > 4) outer_tile<tile_rows, 1>(in, out, accumulate);
-    else outer_tile<4, 1>(in, out, accumulate);
+    if (count > 4) T::template run<tile_rows, 1>(in, out, accumulate);
+    else T::template run<4, 1>(in, out, accumulate);
   } else {
-    if (count > 4) outer_tile<tile_rows, 2>(in, out, accumulate);
-    else outer_tile<4, 2>(in, out, accumulate);
+    if (count > 4) T::template run<tile_rows, 2>(in, out, accumulate);
+    else T::template run<4, 2>(in, out, accumulate);
   }
   edge.finish();
 }

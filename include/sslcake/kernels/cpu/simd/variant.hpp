@@ -17,6 +17,8 @@
 #include "winograd_transform.hpp"
 //
 #include "winograd.hpp"
+//
+#include "pairs.hpp"
 
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
@@ -30,6 +32,10 @@ SSLCAKE_INLINE const Variant& variant() {
                                  .conv2d_winograd_weight_grad = conv2d_winograd_weight_grad<float>,
                                  .conv2d_winograd_bfloat16 = conv2d_winograd<bfloat16>,
                                  .conv2d_winograd_weight_grad_bfloat16 = conv2d_winograd_weight_grad<bfloat16>,
+#if defined(SSLCAKE_SIMD_PAIRS)
+                                 .conv2d_pairs = conv2d_pairs,
+                                 .conv2d_weight_grad_pairs = conv2d_weight_grad_pairs,
+#endif
                                  .widen = widen,
                                  .narrow = narrow};
   return table;
@@ -41,5 +47,7 @@ SSLCAKE_INLINE const Variant& variant() {
 #undef SSLCAKE_SIMD_TARGET
 #undef SSLCAKE_SIMD_LANES
 #undef SSLCAKE_SIMD_ROWS
+#undef SSLCAKE_SIMD_PAIRS
+#undef SSLCAKE_SIMD_PAIRS_ASM
 
 #endif

@@ -129,6 +129,15 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   }
 }
 
+/// dw = the sum of `parts` matrices, in order.
+inline void add_parts(std::int64_t parts, std::int64_t floats, const float* partial, float* dw) {
+  parallel_for(floats, 16384, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) dw[i] = partial[i];
+    for (std::int64_t z = 1; z < parts; ++z)
+      for (std::int64_t i = begin; i < end; ++i) dw[i] += partial[z * floats + i];
+  });
+}
+
 inline void conv2d_weight_grad(const ConvShape& s, const float* x, const float* dy, float* dw) {
   const std::int64_t floats = s.o * s.taps() * s.group_c();
   if (floats == 0) return;
@@ -151,12 +160,7 @@ inline void conv2d_weight_grad(const ConvShape& s, const float* x, const float* 
                      blocks * z / grid.pixel_parts, blocks * (z + 1) / grid.pixel_parts,
                      grid.pixel_parts > 1 ? partial.data() + z * floats : dw);
   });
-  if (grid.pixel_parts > 1)
-    parallel_for(floats, 16384, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) dw[i] = partial[i];
-      for (std::int64_t z = 1; z < grid.pixel_parts; ++z)
-        for (std::int64_t i = begin; i < end; ++i) dw[i] += partial[z * floats + i];
-    });
+  if (grid.pixel_parts > 1) add_parts(grid.pixel_parts, floats, partial.data(), dw);
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE

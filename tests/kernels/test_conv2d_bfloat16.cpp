@@ -1,0 +1,192 @@
+// Convolutions of bfloat16 pictures against float64, for every instruction set: Winograd's transform, products of pairs,
+// and float32 kernels on widened slices.
+#include <doctest/doctest.h>
+
+#include <sslcake/core/error.hpp>
+#include <sslcake/kernels/conv2d.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
+#include <sslcake/kernels/winograd.hpp>
+
+#include <cmath>
+
+#include "variants.hpp"
+
+namespace {
+
+using sslcake::bfloat16;
+using test::between;
+using test::ConvShape;
+namespace kernels = sslcake::kernels;
+
+constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512,
+                                      kernels::Isa::avx512bf16};
+
+struct RestoreChoice {
+  kernels::Isa isa = kernels::isa();
+  bool winograd = kernels::winograd();
+  ~RestoreChoice() {
+    kernels::set_isa(isa);
+    kernels::set_winograd(winograd);
+  }
+};
+
+std::vector<bfloat16> rounded(const std::vector<float>& values) {
+  std::vector<bfloat16> out;
+  for (const float v : values) out.push_back(bfloat16(v));
+  return out;
+}
+std::vector<double> widened(const std::vector<bfloat16>& values) {
+  std::vector<double> out;
+  for (const bfloat16 v : values) out.push_back(static_cast<double>(static_cast<float>(v)));
+  return out;
+}
+std::vector<double> absolute(std::vector<double> values) {
+  for (double& v : values) v = std::abs(v);
+  return values;
+}
+
+/// x, w and dy, all of them numbers that bfloat16 holds exactly.
+struct Operands {
+  std::vector<bfloat16> x, dy;
+  std::vector<float> w;
+  Operands(sslcake::Random& random, const ConvShape& s, bool integers) {
+    const auto values = integers ? test::integers : test::reals;
+    x = rounded(values(random, s.n * s.h * s.w * s.c));
+    dy = rounded(values(random, s.n * s.oh() * s.ow() * s.o));
+    for (const bfloat16 v : rounded(values(random, s.o * s.taps() * s.group_c()))) w.push_back(static_cast<float>(v));
+  }
+};
+
+struct Results {
+  std::vector<double> y, dx, dw;
+};
+Results exact(const ConvShape& s, const std::vector<double>& x, const std::vector<double>& w, const std::vector<double>& dy) {
+  Results r{std::vector<double>(dy.size()), std::vector<double>(x.size()), std::vector<double>(w.size())};
+  kernels::conv2d_forward(s, x.data(), w.data(), r.y.data());
+  kernels::conv2d_input_grad(s, dy.data(), w.data(), r.dx.data());
+  kernels::conv2d_weight_grad(s, x.data(), dy.data(), r.dw.data());
+  return r;
+}
+
+/// By how much |got - wanted| exceeds one rounding to bfloat16 and float32's rounding of the products (`size`).
+double excess(const std::vector<double>& got, const std::vector<double>& wanted, const std::vector<double>& size, bool half) {
+  double worst = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double over = std::abs(got[i] - wanted[i]) - (half ? std::abs(wanted[i]) / 256 : 0.0) - 2e-6 * size[i];
+    if (!(over <= worst)) worst = over;  // not-a-number counts
+  }
+  return worst;
+}
+
+void check(sslcake::Random& random, const ConvShape& s) {
+  const std::string shape = sslcake::concat("n ", s.n, " h ", s.h, " w ", s.w, " c ", s.c, " o ", s.o, " kernel ", s.kh, 'x', s.kw,
+                                            " stride ", s.stride_h, " pad ", s.pad_h, " groups ", s.groups);
+  CAPTURE(shape);
+  const RestoreChoice restore;
+  for (const bool integers : {true, false}) {
+    const Operands in(random, s, integers);
+    const auto x = widened(in.x), dy = widened(in.dy), w = test::widen(in.w);
+    const Results wanted = exact(s, x, w, dy), size = exact(s, absolute(x), absolute(w), absolute(dy));
+    for (const auto isa : every_isa) {
+      if (!kernels::supports(isa)) continue;
+      CAPTURE(kernels::name_of(isa));
+      kernels::set_isa(isa);
+      kernels::set_winograd(!integers);  // integers are exact in all other ways
+      std::vector<bfloat16> y(wanted.y.size(), bfloat16(std::nanf(""))), y_sums = y, dx(wanted.dx.size(), bfloat16(std::nanf("")));
+      std::vector<float> dw(wanted.dw.size(), std::nanf(""));
+      std::vector<double> sum(static_cast<std::size_t>(s.o), -1.0), squares = sum;
+      kernels::conv2d_forward(s, in.x.data(), in.w.data(), y.data());
+      kernels::conv2d_forward_sums(s, in.x.data(), in.w.data(), y_sums.data(), nullptr, sum.data(), squares.data());
+      kernels::conv2d_input_grad(s, in.dy.data(), in.w.data(), dx.data());
+      kernels::conv2d_weight_grad(s, in.x.data(), in.dy.data(), dw.data());
+      CHECK(y == y_sums);
+      if (integers) {
+        CHECK(y == rounded({wanted.y.begin(), wanted.y.end()}));
+        CHECK(dx == rounded({wanted.dx.begin(), wanted.dx.end()}));
+        CHECK(test::widen(dw) == wanted.dw);
+      } else {
+        CHECK(excess(widened(y), wanted.y, size.y, true) == 0);
+        CHECK(excess(widened(dx), wanted.dx, size.dx, true) == 0);
+        CHECK(excess(test::widen(dw), wanted.dw, size.dw, false) == 0);
+      }
+      for (std::size_t o = 0; o < sum.size(); ++o) {
+        double first = 0, second = 0, sizes = 0;
+        for (std::size_t i = o; i < wanted.y.size(); i += sum.size())
+          first += wanted.y[i], second += wanted.y[i] * wanted.y[i], sizes += size.y[i];
+        CHECK(std::abs(sum[o] - first) <= 1e-2 * sizes);
+        CHECK(std::abs(squares[o] - second) <= 1e-2 * second);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("bfloat16 convolutions: random shapes, all three directions, every instruction set against float64") {
+  sslcake::Random random(1, sslcake::Purpose::test);
+  for (int i = 0; i < 60; ++i) {
+    ConvShape s{.n = between(random, 1, 3), .h = between(random, 3, 9), .w = between(random, 3, 9), .c = between(random, 1, 40),
+                .o = between(random, 1, 40), .kh = between(random, 1, 3), .kw = between(random, 1, 3)};
+    s.stride_h = s.stride_w = between(random, 1, 2);
+    s.pad_h = s.pad_w = between(random, 0, 1);
+    if (random.chance(0.2f)) s.groups = between(random, 2, 3), s.c *= s.groups, s.o *= s.groups;
+    check(random, s);
+  }
+}
+
+TEST_CASE("bfloat16 convolutions: the kernels that networks have") {
+  sslcake::Random random(2, sslcake::Purpose::test);
+  check(random, {.n = 4, .h = 8, .w = 8, .c = 32, .o = 48, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // Winograd
+  check(random, {.n = 2, .h = 8, .w = 7, .c = 64, .o = 96});                                            // pairs
+  check(random, {.n = 2, .h = 9, .w = 7, .c = 40, .o = 70, .stride_h = 2, .stride_w = 2});
+  check(random, {.n = 3, .h = 8, .w = 8, .c = 32, .o = 64, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
+  check(random, {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
+  check(random, {.n = 1, .h = 4, .w = 4, .c = 600, .o = 40});     // several blocks along the sum
+  check(random, {.n = 60, .h = 32, .w = 32, .c = 20, .o = 24});   // several slices of images
+  check(random, {.n = 0, .h = 4, .w = 4, .c = 8, .o = 8});
+}
+
+TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and written out, are exact on integers") {
+  sslcake::Random random(4, sslcake::Purpose::test);
+  for (const auto& variant : test::variants()) {
+    if (!variant.kernels->conv2d_pairs) continue;
+    const std::string name = variant.name;
+    if (name == "avx512" && !kernels::supports(kernels::Isa::avx512bf16)) continue;  // its table has them nevertheless
+    CAPTURE(name);
+    for (const ConvShape& s : {ConvShape{.n = 3, .h = 7, .w = 6, .c = 34, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+                               ConvShape{.n = 3, .h = 7, .w = 7, .c = 10, .o = 18, .stride_h = 2, .stride_w = 2},
+                               ConvShape{.n = 1, .h = 5, .w = 5, .c = 320, .o = 64}}) {
+      const Operands in(random, s, true);
+      const Results wanted = exact(s, widened(in.x), test::widen(in.w), widened(in.dy));
+      std::vector<float> y(wanted.y.size(), std::nanf("")), dx(wanted.dx.size(), std::nanf("")), dw(wanted.dw.size(), std::nanf(""));
+      variant.kernels->conv2d_pairs(s, false, in.x.data(), in.w.data(), y.data(), nullptr, nullptr, nullptr);
+      variant.kernels->conv2d_pairs(s, true, in.dy.data(), in.w.data(), dx.data(), nullptr, nullptr, nullptr);
+      CHECK(test::widen(y) == wanted.y);
+      CHECK(test::widen(dx) == wanted.dx);
+      if (s.taps() > 1) continue;
+      variant.kernels->conv2d_weight_grad_pairs(s, in.x.data(), in.dy.data(), dw.data());
+      CHECK(test::widen(dw) == wanted.dw);
+    }
+  }
+}
+
+TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads") {
+  sslcake::Random random(3, sslcake::Purpose::test);
+  for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+                             ConvShape{.n = 20, .h = 16, .w = 16, .c = 64, .o = 72},
+                             ConvShape{.n = 9, .h = 8, .w = 8, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
+    const Operands in(random, s, false);
+    std::vector<bfloat16> y(in.dy.size()), dx(in.x.size()), first_y, first_dx;
+    std::vector<float> dw(in.w.size()), first_dw;
+    for (int n : {1, 2, 3}) {
+      const test::Threads threads(n);
+      kernels::conv2d_forward(s, in.x.data(), in.w.data(), y.data());
+      kernels::conv2d_input_grad(s, in.dy.data(), in.w.data(), dx.data());
+      kernels::conv2d_weight_grad(s, in.x.data(), in.dy.data(), dw.data());
+      if (n == 1) first_y = y, first_dx = dx, first_dw = dw;
+      CHECK(y == first_y);
+      CHECK(dx == first_dx);
+      CHECK(dw == first_dw);
+    }
+  }
+}

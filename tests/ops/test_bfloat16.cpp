@@ -1,0 +1,99 @@
+// The ops that networks for pictures consist of, on bfloat16 pictures, against the same in float32.
+#include <doctest/doctest.h>
+
+#include <sslcake/autograd/tape.hpp>
+#include <sslcake/core/random.hpp>
+#include <sslcake/ops/conv.hpp>
+#include <sslcake/ops/conv_norm_act.hpp>
+#include <sslcake/ops/pool.hpp>
+#include <sslcake/ops/reduce.hpp>
+#include <sslcake/ops/shape_ops.hpp>
+
+#include <cmath>
+#include <functional>
+
+using namespace sslcake;
+
+namespace {
+
+/// Root of the mean squared difference, over the deviation of what was wanted.
+double apart(const Tensor& got, const Tensor& wanted) {
+  REQUIRE(got.shape() == wanted.shape());
+  const auto a = ops::cast(got.detach(), DType::float32).to_vector<float>(), b = wanted.detach().to_vector<float>();
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    difference += (x - y) * (x - y), size += y * y;
+  }
+  return std::sqrt(difference / size);
+}
+
+struct Run {
+  Tensor y, dx, dresidual;
+  std::vector<Tensor> parameters;
+};
+
+using Body = std::function<Tensor(const Tensor& x, const Tensor& residual, std::vector<Tensor>& parameters)>;
+
+Run run(DType type, const Shape& shape, const Body& body) {
+  Random random(1, Purpose::test);
+  Run r;
+  Tensor x = ops::cast(random_normal(shape, random), type), residual = ops::cast(random_normal(shape, random), type);
+  x.set_requires_grad(true);
+  residual.set_requires_grad(true);
+  r.y = body(x, residual, r.parameters);
+  const Tensor dy = random_normal(r.y.shape(), random);
+  backward(r.y, ops::cast(dy, r.y.dtype()));
+  r.dx = x.grad();
+  r.dresidual = residual.grad();
+  for (auto& p : r.parameters) p = p.grad();
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("bfloat16: convolution, batch norm, residual and ReLU in one unit, with gradients") {
+  for (const std::int64_t kernel : {1, 3}) {
+    CAPTURE(kernel);
+    const Body body = [kernel](const Tensor& x, const Tensor& residual, std::vector<Tensor>& parameters) {
+      Random random(2, Purpose::test);
+      Tensor weight = random_normal(Shape{32, kernel, kernel, 32}, random), gamma = random_normal(Shape{32}, random),
+             beta = random_normal(Shape{32}, random);
+      for (Tensor* p : {&weight, &gamma, &beta}) p->set_requires_grad(true), parameters.push_back(*p);
+      return ops::conv_norm_act(x, weight, {.gamma = gamma, .beta = beta, .training = true}, ops::Activation::relu, residual,
+                                {.padding = kernel / 2});
+    };
+    const Shape shape{8, 12, 12, 32};
+    const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+    CHECK(half.y.dtype() == DType::bfloat16);
+    CHECK(half.dx.dtype() == DType::bfloat16);
+    CHECK(half.parameters[0].dtype() == DType::float32);
+    CHECK(half.parameters[1].dtype() == DType::float32);
+    CHECK(apart(half.y, single.y) < 0.01);
+    CHECK(apart(half.dx, single.dx) < 0.06);  // a ReLU that opens one way only here masks a whole gradient
+    CHECK(apart(half.dresidual, single.dresidual) < 0.06);
+    for (std::size_t i = 0; i < half.parameters.size(); ++i) CHECK(apart(half.parameters[i], single.parameters[i]) < 0.06);
+  }
+}
+
+TEST_CASE("bfloat16: pooling") {
+  const Shape shape{3, 9, 8, 20};
+  const Body average = [](const Tensor& x, const Tensor&, std::vector<Tensor>&) { return ops::global_avg_pool(x); };
+  const Body maximum = [](const Tensor& x, const Tensor&, std::vector<Tensor>&) {
+    return ops::max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
+  };
+  for (const Body& body : {average, maximum}) {
+    const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+    CHECK(apart(half.y, single.y) < 0.01);
+    CHECK(apart(half.dx, single.dx) < 0.1);  // two pixels that round to the same number are ranked by their place
+  }
+  CHECK(run(DType::bfloat16, shape, average).y.dtype() == DType::float32);  // means leave as float32
+  CHECK(run(DType::bfloat16, shape, maximum).y.dtype() == DType::bfloat16);
+}
+
+TEST_CASE("bfloat16: an operand of the wrong type is refused") {
+  Random random(3, Purpose::test);
+  const Tensor x = ops::cast(random_normal(Shape{1, 4, 4, 8}, random), DType::bfloat16), w = random_normal(Shape{8, 3, 3, 8}, random);
+  CHECK_THROWS_WITH_AS(ops::conv2d(x, ops::cast(w, DType::bfloat16)), doctest::Contains("expected weight of type float32 for an input of type bfloat16"),
+                       Error);
+}
