@@ -27,10 +27,10 @@ class Builtin : public Dataset {
   /// data set is the same in every run that does not ask for another. Split::unlabeled is the same as train.
   explicit Builtin(Split split = Split::train, std::int64_t count = 0, int side = 32, std::uint64_t seed = 0);
   std::int64_t size() const override { return count_; }
-  image::Image image(std::int64_t i) const override;
-  std::int64_t label(std::int64_t i) const override;
-  std::string name(std::int64_t i) const override;
-  std::vector<std::string> class_names() const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE std::string name(std::int64_t i) const override;
+  SSLCAKE_INLINE std::vector<std::string> class_names() const override;
 
  private:
   std::int64_t count_;

@@ -72,8 +72,8 @@ class MemoryDataset : public Dataset {
   MemoryDataset(std::vector<std::uint8_t> pixels, int width, int height, std::vector<std::int64_t> labels = {},
                 std::vector<std::string> class_names = {});
   std::int64_t size() const override { return size_; }
-  image::Image image(std::int64_t i) const override;
-  std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   std::vector<std::string> class_names() const override { return class_names_; }
   bool in_memory() const override { return true; }
 
@@ -93,8 +93,8 @@ class FunctionDataset : public Dataset {
   using LabelFunction = std::function<std::int64_t(std::int64_t)>;
   FunctionDataset(std::int64_t size, ImageFunction image, LabelFunction label = {}, std::vector<std::string> class_names = {});
   std::int64_t size() const override { return size_; }
-  image::Image image(std::int64_t i) const override;
-  std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   std::vector<std::string> class_names() const override { return class_names_; }
 
  private:
@@ -129,7 +129,7 @@ class Relabelled : public Dataset {
   Relabelled(DatasetPtr pictures, std::vector<std::int64_t> labels, std::vector<std::string> class_names = {});
   std::int64_t size() const override { return pictures_->size(); }
   image::Image image(std::int64_t i) const override { return pictures_->image(i); }
-  std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   std::string name(std::int64_t i) const override { return pictures_->name(i); }
   std::vector<std::string> class_names() const override { return class_names_; }
   std::vector<Skipped> skipped() const override { return pictures_->skipped(); }
@@ -147,9 +147,9 @@ class Relabelled : public Dataset {
 class Cached : public Dataset {
  public:
   Cached(DatasetPtr pictures, std::size_t byte_limit);
-  ~Cached() override;
+  SSLCAKE_INLINE ~Cached() override;
   std::int64_t size() const override { return pictures_->size(); }
-  image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
   std::int64_t label(std::int64_t i) const override { return pictures_->label(i); }
   std::string name(std::int64_t i) const override { return pictures_->name(i); }
   std::vector<std::string> class_names() const override { return pictures_->class_names(); }

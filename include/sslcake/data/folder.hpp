@@ -29,15 +29,15 @@ class ImageFolder : public Dataset {
  public:
   /// Fails where the folder is missing, is empty, has no such split, or has no picture that can be read.
   explicit ImageFolder(const std::string& path, const FolderOptions& options = {});
-  ~ImageFolder() override;
-  std::int64_t size() const override;
+  SSLCAKE_INLINE ~ImageFolder() override;
+  SSLCAKE_INLINE std::int64_t size() const override;
   /// Throws UnreadablePicture (Error where `strict`) with the file's name and what is wrong with it.
-  image::Image image(std::int64_t i) const override;
-  std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   /// The path below the folder that was opened, for example "train/cat/1.jpg".
-  std::string name(std::int64_t i) const override;
-  std::vector<std::string> class_names() const override;
-  std::vector<Skipped> skipped() const override;
+  SSLCAKE_INLINE std::string name(std::int64_t i) const override;
+  SSLCAKE_INLINE std::vector<std::string> class_names() const override;
+  SSLCAKE_INLINE std::vector<Skipped> skipped() const override;
   /// Files that neither are pictures nor have a picture's name: lists, notes, thumbnail databases.
   std::int64_t ignored() const;
 

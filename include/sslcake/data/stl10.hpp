@@ -16,10 +16,10 @@ class Stl10 : public Dataset {
   /// Reads train_X.bin and train_y.bin, test_X.bin and test_y.bin, or unlabeled_X.bin from `folder` or its folder
   /// stl10_binary. Class names come from class_names.txt.
   explicit Stl10(const std::string& folder, Split split = Split::train);
-  ~Stl10() override;
+  SSLCAKE_INLINE ~Stl10() override;
   std::int64_t size() const override { return size_; }
-  image::Image image(std::int64_t i) const override;
-  std::int64_t label(std::int64_t i) const override;
+  SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
+  SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   std::vector<std::string> class_names() const override { return class_names_; }
 
  private:
