@@ -49,10 +49,11 @@ Results<T> chain(const ConvShape& s, const Operands& in) {
             for (std::int64_t c = 0; c < s.c; ++c) {
               const std::size_t y = size_of(((n * s.oh() + p) * s.ow() + q) * s.o + o), x = size_of(((n * s.h + i) * s.w + j) * s.c + c),
                                 w = size_of((o * 9 + tap) * s.c + c);
-              const T xv = in.x[1 + x], wv = in.w[1 + w], dyv = in.dy[1 + y];
-              out.y[y] = std::fma(xv, wv, out.y[y]);
-              out.dx[x] = std::fma(dyv, wv, out.dx[x]);
-              out.dw[w] = std::fma(xv, dyv, out.dw[w]);
+              // The product of two floats is exact in double: rounding the sum to T is what a fused multiply-add does.
+              const double xv = in.x[1 + x], wv = in.w[1 + w], dyv = in.dy[1 + y];
+              out.y[y] = static_cast<T>(xv * wv + out.y[y]);
+              out.dx[x] = static_cast<T>(dyv * wv + out.dx[x]);
+              out.dw[w] = static_cast<T>(xv * dyv + out.dw[w]);
             }
         }
   return out;
@@ -106,7 +107,7 @@ void check(sslcake::Random& random, const ConvShape& s) {
 
 TEST_CASE("winograd: random shapes, all three directions, every variant against float64") {
   sslcake::Random random(1, sslcake::Purpose::test);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const std::int64_t pad = between(random, 0, 2);
     check(random, {.n = between(random, 1, 4), .h = between(random, 3 - pad, 11), .w = between(random, 3 - pad, 11),
                    .c = between(random, 1, 40), .o = between(random, 1, 40), .kh = 3, .kw = 3, .pad_h = pad, .pad_w = pad});
@@ -121,13 +122,13 @@ TEST_CASE("winograd: channel counts around the vector widths, several blocks of 
   }
   check(random, {.n = 1, .h = 5, .w = 8, .c = 600, .o = 20, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 1, .h = 5, .w = 8, .c = 20, .o = 600, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
-  check(random, {.n = 140, .h = 4, .w = 4, .c = 260, .o = 260, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // two blocks of tiles
+  check(random, {.n = 140, .h = 4, .w = 4, .c = 450, .o = 7, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // two blocks of tiles
 }
 
 TEST_CASE("winograd: the error is at most four times that of plain float32 multiply-adds") {
   sslcake::Random random(3, sslcake::Purpose::test);
-  const ConvShape shapes[] = {{.n = 4, .h = 16, .w = 16, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                              {.n = 24, .h = 4, .w = 4, .c = 256, .o = 128, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}};
+  const ConvShape shapes[] = {{.n = 1, .h = 16, .w = 16, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+                              {.n = 8, .h = 4, .w = 4, .c = 256, .o = 128, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}};
   for (const ConvShape& s : shapes) {
     const Operands in(random, s);
     const auto exact = chain<double>(s, in);

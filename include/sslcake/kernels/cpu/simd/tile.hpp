@@ -21,39 +21,6 @@ inline constexpr int tile_columns = 2 * lanes;
 typedef float Vector __attribute__((vector_size(4 * lanes)));
 typedef float UnalignedVector __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
 
-/// What a tile does with one number on the left and a vector on the right.
-struct PlainProduct {
-  SSLCAKE_ALWAYS_INLINE static void add(Vector& sum, const float& left, const Vector& right) {
-    sum += left * right;
-  }
-};
-
-#if defined(SSLCAKE_SIMD_PAIRS)
-/// Both hold two bfloat16 in each place of 32 bits: sum += both products, of float32 precision.
-struct PairProduct {
-  SSLCAKE_ALWAYS_INLINE static void add(Vector& sum, const float& left, const Vector& right) {
-    typedef std::uint32_t Bits __attribute__((vector_size(4 * lanes)));
-    std::uint32_t pair;  // never touched by float arithmetic, which may change the bits of what looks like NaN
-    __builtin_memcpy(&pair, &left, sizeof pair);
-    const Bits all = pair - Bits{};
-#if SSLCAKE_SIMD_PAIRS_ASM
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(all), "v"(right));
-#else
-    Bits pairs;
-    __builtin_memcpy(&pairs, &right, sizeof pairs);
-    const Bits upper_left = all & 0xffff0000u, upper_right = pairs & 0xffff0000u, lower_left = all << 16, lower_right = pairs << 16;
-    Vector a, b;
-    __builtin_memcpy(&a, &upper_left, sizeof a);
-    __builtin_memcpy(&b, &upper_right, sizeof b);
-    sum += a * b;
-    __builtin_memcpy(&a, &lower_left, sizeof a);
-    __builtin_memcpy(&b, &lower_right, sizeof b);
-    sum += a * b;
-#endif
-  }
-};
-#endif
-
 /// A tile of results: `rows` x `columns` numbers that stay in registers while the sum over k runs.
 ///
 /// Its left factor is given by pointers, one per row, each to numbers that are contiguous along k. In a convolution the
@@ -69,46 +36,6 @@ struct TileInput {
   std::int64_t b_tap, b_step;   // distance between its blocks and between its steps
 };
 
-/// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[r][tap + step] · b[tap][step].
-/// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
-template <int R, int V, class Product>
-SSLCAKE_ALWAYS_INLINE void tile_body(const TileInput& in, float* const* out, bool accumulate) {
-  Vector sum[R][V];
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
-  }
-  const std::int64_t depth = in.depth, b_step = in.b_step;
-  for (const detail::TapStep *tap = in.taps, *end = tap + in.tap_count; tap != end; ++tap) {
-    const float* a[R];
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) a[r] = in.rows[r] + (in.offset + tap->shift);
-    const float* b = in.b + tap->weight * in.b_tap;
-    for (std::int64_t k = 0; k < depth; ++k, b += b_step) {
-      Vector right[V];
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) right[v] = *reinterpret_cast<const UnalignedVector*>(b + v * lanes);
-      SSLCAKE_UNROLL
-      for (int r = 0; r < R; ++r) {
-        const float left = a[r][k];
-        SSLCAKE_UNROLL
-        for (int v = 0; v < V; ++v) Product::add(sum[r][v], left, right[v]);
-      }
-    }
-  }
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) {
-      float* to = out[r] + v * lanes;
-      if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
-      *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
-    }
-  }
-}
-
 /// The same tile for sums over pixels (weight gradients): pair i multiplies R contiguous numbers of `a`, at pixel
 /// pairs[2i], by V vectors of `b`, at pixel pairs[2i+1].
 struct OuterInput {
@@ -118,72 +45,24 @@ struct OuterInput {
   std::int64_t b_step;  // from pixel to pixel; those of a lie tile_rows apart
 };
 
-template <int R, int V, class Product>
-SSLCAKE_ALWAYS_INLINE void outer_tile_body(const OuterInput& in, float* const* out, bool accumulate) {
-  Vector sum[R][V];
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
-  }
-  const float *a = in.a, *b = in.b;
-  const std::int64_t b_step = in.b_step;
-  for (const std::int32_t *pair = in.pairs, *end = pair + 2 * in.count; pair != end; pair += 2) {
-    const float* left = a + std::int64_t{pair[0]} * tile_rows;
-    const float* right = b + pair[1] * b_step;
-    Vector x[V];
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const UnalignedVector*>(right + v * lanes);
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const float y = left[r];
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) Product::add(sum[r][v], y, x[v]);
-    }
-  }
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) {
-      float* to = out[r] + v * lanes;
-      if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
-      *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
-    }
-  }
-}
-
-template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void tile(const TileInput& in, float* const* out, bool accumulate) {
-  tile_body<R, V, PlainProduct>(in, out, accumulate);
-}
-template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void outer_tile(const OuterInput& in, float* const* out, bool accumulate) {
-  outer_tile_body<R, V, PlainProduct>(in, out, accumulate);
-}
-
 /// The tiles by the type of the left factor's numbers: float, or pairs of bfloat16.
 template <bool pairs>
-struct Tiles {
-  template <int R, int V>
-  static void run(const TileInput& in, float* const* out, bool accumulate) { tile<R, V>(in, out, accumulate); }
-  template <int R, int V>
-  static void run(const OuterInput& in, float* const* out, bool accumulate) { outer_tile<R, V>(in, out, accumulate); }
-};
+struct Tiles;
 
+#define SSLCAKE_TILE_PAIRS 0
+#define SSLCAKE_TILE_TARGET SSLCAKE_SIMD_TARGET
+#include "tile_loops.hpp"
 #if defined(SSLCAKE_SIMD_PAIRS)
-template <>
-struct Tiles<true> {
-  template <int R, int V>
-  SSLCAKE_SIMD_PAIRS SSLCAKE_NOINLINE static void run(const TileInput& in, float* const* out, bool accumulate) {
-    tile_body<R, V, PairProduct>(in, out, accumulate);
-  }
-  template <int R, int V>
-  SSLCAKE_SIMD_PAIRS SSLCAKE_NOINLINE static void run(const OuterInput& in, float* const* out, bool accumulate) {
-    outer_tile_body<R, V, PairProduct>(in, out, accumulate);
-  }
-};
+#define SSLCAKE_TILE_PAIRS 1
+#define SSLCAKE_TILE_TARGET SSLCAKE_SIMD_PAIRS
+#include "tile_loops.hpp"
 #endif
+
+/// The plain tile, for those who have whole ones.
+template <int R, int V>
+void tile(const TileInput& in, float* const* out, bool accumulate) {
+  Tiles<false>::run<R, V>(in, out, accumulate);
+}
 
 /// A tile whose edges may stick out: `rows` of R and `columns` of V·lanes are wanted, the rest goes to scratch memory.
 class EdgeTile {
