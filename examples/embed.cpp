@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
       names += name + "\n";
     }
     io::make_folders(options.out);
+    if (run.empty()) support::save_config(options);  // a run's folder has the configuration of its training
     io::save_npy(options.out + "/features.npy", features);
     io::write_atomically(options.out + "/files.txt", names);
     const auto labels = set.labels.to_vector<std::int64_t>();

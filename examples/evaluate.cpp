@@ -60,6 +60,13 @@ int main(int argc, char** argv) {
     };
     const auto doing = [](const char* what) { std::fprintf(stderr, "evaluate: %s ...\n", what); };
 
+    // After every stage: who stops a long evaluation keeps what was found.
+    const auto save = [&] {
+      result.set("seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      io::make_folders(options.out);
+      io::write_atomically(options.out + "/evaluation.json", result.dump(2) + "\n");
+    };
+
     std::vector<std::vector<std::string>> table{{"", "kNN, k = 10", "kNN, k = 200", "linear"}};
     doing("raw pixels");
     {
@@ -79,6 +86,7 @@ int main(int argc, char** argv) {
     };
     table.push_back({"pretrained encoder", note("knn10", knn(train, test, 10, 0)), note("knn200", knn(train, test, 200, 0.1f)),
                      note("linear", linear(train.features, test.features))});
+    save();
     doing("linear probes of the stages");
     io::Json stages = io::Json::array();
     for (std::size_t s = 0; s < train.stages.size(); ++s) {
@@ -91,6 +99,8 @@ int main(int argc, char** argv) {
     result.set("deviation", meters.deviation).set("effective_rank", meters.effective_rank);
     std::printf("\nfeatures: %s\n", meters.text.c_str());
 
+    result.set("encoder", encoder.name()).set("data", options.data);
+    save();
     if (labels_per_class > 0) {
       doing("fine-tuning, and the same from scratch");
       const auto found = eval::fine_tune(encoder, fresh, train_set, test_set,
@@ -104,10 +114,7 @@ int main(int argc, char** argv) {
     }
     support::name_skipped(options, *train_set);
     support::name_skipped(options, *test_set);
-    result.set("encoder", encoder.name()).set("data", options.data);
-    result.set("seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    io::make_folders(options.out);
-    io::write_atomically(options.out + "/evaluation.json", result.dump(2) + "\n");
+    save();
     report::write_report(options.out);
     std::printf("\n%s/evaluation.json, %s/report.html\n", options.out.c_str(), options.out.c_str());
   });

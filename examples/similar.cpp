@@ -62,7 +62,10 @@ int main(int argc, char** argv) {
     const std::int64_t k = found.indices.dim(1);
     const auto rows = found.indices.to_vector<std::int64_t>();
     const auto similarities = found.similarities.to_vector<float>();
-    const auto short_name = [](const std::string& name) { return name.substr(name.find_last_of('/') + 1); };
+    const auto short_name = [](const std::string& name) {  // butterfly/image_0075.jpg: the class, if there is one, says most
+      const auto slash = name.find_last_of('/');
+      return slash == std::string::npos || slash == 0 ? name : name.substr(name.find_last_of('/', slash - 1) + 1);
+    };
     for (std::size_t q = 0; q < wanted.indices.size(); ++q) {
       const auto query_name = files.empty() ? queries->name(wanted.indices[q]) : files[q];
       tiles.push_back({queries->image(wanted.indices[q]), short_name(query_name), true, image::orange});
@@ -79,6 +82,7 @@ int main(int argc, char** argv) {
       for (; shown < neighbours; ++shown) tiles.push_back({});  // a set smaller than a row
     }
     io::make_folders(options.out);
+    if (run.empty()) support::save_config(options);  // a run's folder has the configuration of its training
     const std::string path = options.out + "/similar.png";
     const image::SheetOptions sheet{.columns = static_cast<int>(neighbours) + 1, .tile = static_cast<int>(tile)};
     image::save_png(path, image::contact_sheet(tiles, sheet));

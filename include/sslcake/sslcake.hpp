@@ -14,6 +14,7 @@
 #include "autograd/tape.hpp"
 #include "kernels/channel_sums.hpp"
 #include "kernels/conv2d.hpp"
+#include "kernels/conv2d_bfloat16.hpp"
 #include "kernels/conv_check.hpp"
 #include "kernels/conv_shape.hpp"
 #include "kernels/gemm.hpp"

@@ -4,6 +4,7 @@
 
 #include <sslcake/core/error.hpp>
 #include <sslcake/kernels/conv2d.hpp>
+#include <sslcake/kernels/conv2d_bfloat16.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
 #include <sslcake/kernels/winograd.hpp>
 

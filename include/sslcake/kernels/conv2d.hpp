@@ -7,7 +7,7 @@
 // own run of C/g input channels (g = C: depthwise).
 #pragma once
 
-#include "../core/dtype.hpp"
+#include "../core/config.hpp"
 #include "conv_shape.hpp"
 
 namespace sslcake::inline v0::kernels {
@@ -35,17 +35,8 @@ void conv2d_input_grad(const ConvShape& shape, const double* dy, const double* w
 void conv2d_weight_grad(const ConvShape& shape, const float* x, const float* dy, float* dw);
 void conv2d_weight_grad(const ConvShape& shape, const double* x, const double* dy, double* dw);
 
-/// The same with pictures in bfloat16: weights and their gradient are float32, so are all sums; each result is rounded
-/// once. (Sums per channel are those of the results before they are rounded, or after it, as the kernel finds it.)
-void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y);
-void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* center, double* sum,
-                         double* sum_sq);
-void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy, const float* w, bfloat16* dx);
-void conv2d_weight_grad(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw);
-
 }  // namespace sslcake::inline v0::kernels
 
 #ifndef SSLCAKE_COMPILED
-#include "conv2d_bfloat16_inl.hpp"
 #include "conv2d_inl.hpp"
 #endif

@@ -4,7 +4,7 @@
 
 #include "../core/storage.hpp"
 #include "../core/threads.hpp"
-#include "conv2d.hpp"
+#include "conv2d_bfloat16.hpp"
 #include "conv_check.hpp"
 #include "cpu/variant.hpp"
 #include "winograd.hpp"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../kernels/conv2d.hpp"
+#include "../kernels/conv2d_bfloat16.hpp"
 #include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops::detail {
