@@ -1,7 +1,7 @@
 // One training step of SimCLR with ResNet-18 (3x3 stem), timed; bench/peers/step_torch.py does the same in PyTorch.
 // The pictures are random numbers: only the step is measured. Prints one line of JSON.
 //
-// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64] [--bfloat16 1]
+// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64] [--bfloat16 0]
 #include <sslcake/core/threads.hpp>
 #include <sslcake/nn/resnet.hpp>
 #include <sslcake/ops/shape_ops.hpp>
@@ -24,7 +24,7 @@ int main(int count, char** arguments) try {
   std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--width", 64}, {"--bfloat16", 0}};
   for (int i = 1; i < count; i += 2) {
     const auto at = options.find(arguments[i]);
-    if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < 1) {
+    if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < (at->first == "--bfloat16" ? 0 : 1)) {
       std::fprintf(stderr, "expected an option such as --batch 64, got %s\n", arguments[i]);
       return 2;
     }
@@ -62,8 +62,8 @@ int main(int count, char** arguments) try {
   const double median = (milliseconds[n / 2] + milliseconds[(n - 1) / 2]) / 2;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"program\": \"sslcake %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"loss\": %.5f}\n",
-              SSLCAKE_VERSION_STRING, median, milliseconds[0], 1000 * static_cast<double>(views) / median,
+  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"loss\": %.5f}\n",
+              SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median, milliseconds[0], 1000 * static_cast<double>(views) / median,
               static_cast<double>(usage.ru_maxrss) / 1024, loss);
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -26,13 +26,17 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--modes", default="eager,channels-last,compile")
+    parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--out", help="also write all measurements here, as JSON")
     options = parser.parse_args()
 
     common = ["--batch", options.batch, "--size", options.size, "--threads", options.threads, "--steps", options.steps]
     common = list(map(str, common))
-    contestants = [[options.ours, *common]]
-    contestants += [[sys.executable, str(HERE / "step_torch.py"), "--mode", mode, *common] for mode in options.modes.split(",")]
+    precisions = options.precisions.split(",")
+    ours = [[options.ours, *common, "--bfloat16", str(int(p == "bfloat16"))] for p in precisions]
+    theirs = [[sys.executable, str(HERE / "step_torch.py"), "--mode", mode, "--precision", p, *common]
+              for p in precisions for mode in options.modes.split(",")]
+    contestants = ours + theirs
     results = [[] for _ in contestants]
     for turn in range(options.rounds):
         for i, command in enumerate(contestants):
@@ -43,15 +47,23 @@ def main():
         return statistics.median(r[key] for r in results[i])
 
     print(f"SimCLR step, ResNet-18 (3x3 stem), {options.batch} pictures of {options.size}x{options.size} in two views, "
-          f"float32, {options.threads} threads; medians of {options.rounds} interleaved runs of {options.steps} steps")
-    print(f"{'':34}{'ms/step':>10}{'views/s':>10}{'peak MiB':>10}{'our speed':>11}{'our memory':>12}")
+          f"{options.threads} threads; medians of {options.rounds} interleaved runs of {options.steps} steps")
+    print(f"{'':40}{'ms/step':>10}{'views/s':>10}{'peak MiB':>10}")
     for i in range(len(contestants)):
-        speed = median(0, "views_per_s") / median(i, "views_per_s")
-        memory = median(0, "peak_mib") / median(i, "peak_mib")
-        print(f"{results[i][0]['program']:34}{median(i, 'ms_per_step'):10.1f}{median(i, 'views_per_s'):10.1f}"
-              f"{median(i, 'peak_mib'):10.0f}{speed:10.2f}x{memory:11.2f}x")
-    best = max(range(1, len(contestants)), key=lambda i: median(i, "views_per_s"))
-    print(f"against its best mode here ({results[best][0]['program']}): {median(0, 'views_per_s') / median(best, 'views_per_s'):.2f}x the speed")
+        print(f"{results[i][0]['program']:40}{median(i, 'ms_per_step'):10.1f}{median(i, 'views_per_s'):10.1f}{median(i, 'peak_mib'):10.0f}")
+
+    def best(indices):
+        return max(indices, key=lambda i: median(i, "views_per_s"))
+
+    def ratio(title, mine, other):
+        print(f"{title}: {median(mine, 'views_per_s') / median(other, 'views_per_s'):.2f}x the speed, "
+              f"{median(mine, 'peak_mib') / median(other, 'peak_mib'):.2f}x the memory "
+              f"({results[mine][0]['program']} against {results[other][0]['program']})")
+
+    peers = range(len(ours), len(contestants))
+    for i, precision in enumerate(precisions):
+        ratio(precision, i, best([j for j in peers if results[j][0]["program"].endswith(precision)]))
+    ratio("best against best", best(range(len(ours))), best(peers))
     if options.out:
         Path(options.out).write_text(json.dumps(results, indent=1))
 

@@ -3,6 +3,7 @@
 # SSLCAKE_PEERS_PYTHON names a Python that has torch and torchvision already.
 #
 # usage: bench/peers/run.sh [--rounds N] [--batch N] [--size N] [--threads N] [--steps N] [--modes eager,channels-last,compile]
+#                            [--precisions float32,bfloat16]
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 source "$top/scripts/packages.sh"

@@ -43,6 +43,7 @@ def nt_xent(z, temperature):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=["eager", "channels-last", "compile"], default="eager")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast")
     parser.add_argument("--batch", type=int, default=64, help="pictures in a step; each gives two views")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
@@ -65,7 +66,9 @@ def main():
     for step in range(options.warmup + options.steps):
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        loss = nt_xent(forward(x), 0.5)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16"):
+            z = forward(x)
+        loss = nt_xent(z.float(), 0.5)
         loss.backward()
         optimizer.step()
         loss_value = loss.item()
@@ -74,7 +77,7 @@ def main():
 
     median = statistics.median(milliseconds)
     print(json.dumps({
-        "program": f"PyTorch {torch.__version__.split('+')[0]} {options.mode}",
+        "program": f"PyTorch {torch.__version__.split('+')[0]} {options.mode} {options.precision}",
         "ms_per_step": round(median, 2),
         "fastest_ms": round(min(milliseconds), 2),
         "views_per_s": round(1000 * views / median, 2),
