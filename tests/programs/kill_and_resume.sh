@@ -8,7 +8,7 @@ work=$2
 run() {
   out=$1
   shift
-  "$simclr" --data builtin --limit 512 --encoder cakenet-w8 --epochs 6 --batch 64 --seed 5 --warmup 1 --average 0.9 \
+  "$simclr" --data builtin --limit 512 --encoder cakenet-w8 --epochs 20 --batch 64 --seed 5 --warmup 1 --average 0.9 \
     --knn-every 0 --checkpoint-seconds 0.05 --out "$out" "$@"
 }
 

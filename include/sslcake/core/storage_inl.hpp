@@ -93,9 +93,10 @@ class Allocator {
   static void* from_system(std::size_t size) {
     constexpr std::size_t huge = std::size_t{1} << 21;
     if (size < huge) return std::aligned_alloc(64, size);
-    void* block = std::aligned_alloc(huge, (size + 63) / 64 * 64);
+    void* block = nullptr;  // aligned_alloc would want a size that is a multiple of the alignment
+    if (::posix_memalign(&block, huge, size) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
-    if (block) ::madvise(block, size, MADV_HUGEPAGE);  // a wish: refused, all works as before
+    ::madvise(block, size, MADV_HUGEPAGE);  // a wish: refused, all works as before
 #endif
     return block;
   }
