@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "config.hpp"
 
@@ -21,50 +22,66 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// One piece of a message: text, a character, a number, true or false, anything with `.str()` (shapes), or an enumeration
+/// with `name_of` (dtypes). A view: it lives as long as the expression in which it is passed. Pieces are a type of their
+/// own, not template parameters, so that the hundreds of messages do not each cost the compiler a function.
+class Part {
+ public:
+  constexpr Part() : Part(std::string_view()) {}
+  constexpr Part(std::string_view text) : kind_(Kind::text), text_(text) {}  // NOLINT: implicit on purpose, so all below
+  constexpr Part(const char* text) : Part(std::string_view(text)) {}         // NOLINT
+  Part(const std::string& text) : Part(std::string_view(text)) {}            // NOLINT
+  constexpr Part(char c) : kind_(Kind::character), character_(c) {}          // NOLINT
+  constexpr Part(bool b) : Part(b ? "true" : "false") {}                     // NOLINT
+  constexpr Part(std::integral auto i)                                       // NOLINT
+      : kind_(std::is_signed_v<decltype(i)> ? Kind::integer : Kind::natural), natural_(static_cast<std::uint64_t>(i)) {}
+  constexpr Part(std::floating_point auto f) : kind_(Kind::real), real_(static_cast<double>(f)) {}  // NOLINT
+  template <class T>
+    requires requires(const T& t) { t.str(); }
+  Part(const T& value)  // NOLINT
+      : kind_(Kind::object), object_{&value, [](const void* p) -> std::string { return static_cast<const T*>(p)->str(); }} {}
+  template <class T>
+    requires std::is_enum_v<T>
+  Part(const T& value) : Part(std::string_view(name_of(value))) {}  // NOLINT: name_of is found beside the enumeration
+
+  void append_to(std::string& out) const;
+
+ private:
+  enum class Kind : unsigned char { text, character, integer, natural, real, object };
+  struct Object {
+    const void* value;
+    std::string (*str)(const void*);
+  };
+  Kind kind_;
+  union {
+    std::string_view text_;
+    char character_;
+    std::uint64_t natural_;  // of an integer: its two's complement
+    double real_;
+    Object object_;
+  };
+};
+
 namespace detail {
-
-inline void append(std::string& out, std::string_view text) { out.append(text); }
-inline void append(std::string& out, const char* text) { out.append(text); }
-inline void append(std::string& out, const std::string& text) { out.append(text); }
-inline void append(std::string& out, char c) { out.push_back(c); }
-inline void append(std::string& out, bool b) { out.append(b ? "true" : "false"); }
+inline constexpr Part no_part{};  // stands for what is not given
 void append_number(std::string& out, double value);  // shortest text that reads back; never the locale's
-
-template <std::integral I>
-void append(std::string& out, I value) {
-  out.append(std::to_string(value));
-}
-template <std::floating_point F>
-void append(std::string& out, F value) {
-  append_number(out, static_cast<double>(value));
-}
-template <class T>
-  requires requires(const T& t) { { t.str() } -> std::convertible_to<std::string>; }
-void append(std::string& out, const T& value) {
-  out.append(value.str());
-}
-
-template <class T>
-  requires requires(const T& t) { { name_of(t) } -> std::convertible_to<const char*>; }  // enumerations, found by ADL
-void append(std::string& out, const T& value) {
-  out.append(name_of(value));
-}
-
 }  // namespace detail
 
-/// Joins text, numbers, shapes and dtypes (anything with `.str()`) into one string.
-template <class... Parts>
-std::string concat(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
-}
+/// Joins up to eighteen pieces into one string.
+std::string concat(const Part& p1, const Part& p2 = detail::no_part, const Part& p3 = detail::no_part,
+                   const Part& p4 = detail::no_part, const Part& p5 = detail::no_part, const Part& p6 = detail::no_part,
+                   const Part& p7 = detail::no_part, const Part& p8 = detail::no_part, const Part& p9 = detail::no_part,
+                   const Part& p10 = detail::no_part, const Part& p11 = detail::no_part, const Part& p12 = detail::no_part,
+                   const Part& p13 = detail::no_part, const Part& p14 = detail::no_part, const Part& p15 = detail::no_part,
+                   const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part);
 
-/// Throws `Error("[where] parts...")`. `where` is the public function's name, e.g. "conv2d".
-template <class... Parts>
-[[noreturn]] SSLCAKE_NOINLINE void fail(std::string_view where, const Parts&... parts) {
-  throw Error(concat('[', where, "] ", parts...));
-}
+/// Throws `Error("[where] pieces...")`. `where` is the public function's name, e.g. "conv2d".
+[[noreturn]] void fail(std::string_view where, const Part& p1, const Part& p2 = detail::no_part, const Part& p3 = detail::no_part,
+                       const Part& p4 = detail::no_part, const Part& p5 = detail::no_part, const Part& p6 = detail::no_part,
+                       const Part& p7 = detail::no_part, const Part& p8 = detail::no_part, const Part& p9 = detail::no_part,
+                       const Part& p10 = detail::no_part, const Part& p11 = detail::no_part, const Part& p12 = detail::no_part,
+                       const Part& p13 = detail::no_part, const Part& p14 = detail::no_part, const Part& p15 = detail::no_part,
+                       const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part);
 
 }  // namespace sslcake::inline v0
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <type_traits>
 
 #include "config.hpp"
@@ -31,30 +30,28 @@ class SerialScope {
 
 namespace detail {
 /// A view of a callable: two pointers, no allocation. Lives only as long as the call it is passed to.
-class ChunkFn {
+template <class... Args>
+class FunctionView {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, ChunkFn>)
-  ChunkFn(F&& f)  // NOLINT: implicit on purpose
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* o, std::int64_t i) { (*static_cast<std::remove_reference_t<F>*>(o))(i); }) {}
-  void operator()(std::int64_t i) const { call_(object_, i); }
+    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionView>)
+  FunctionView(F&& f)  // NOLINT: implicit on purpose
+      : object_(const_cast<void*>(static_cast<const void*>(&f))),
+        call_([](void* o, Args... args) { (*static_cast<std::remove_reference_t<F>*>(o))(args...); }) {}
+  void operator()(Args... args) const { call_(object_, args...); }
 
  private:
   void* object_;
-  void (*call_)(void*, std::int64_t);
+  void (*call_)(void*, Args...);
 };
-void run_chunks(std::int64_t count, ChunkFn body);
 }  // namespace detail
+
+using ChunkFn = detail::FunctionView<std::int64_t>;                // (chunk)
+using RangeFn = detail::FunctionView<std::int64_t, std::int64_t>;  // (begin, end)
 
 /// Runs `body(i)` for every i in [0, count), in any order, on all threads. An exception thrown by a body is rethrown
 /// here (the first one). Calls from inside a body, or while another thread uses the pool, run serially.
-template <class F>
-void parallel_chunks(std::int64_t count, F&& body) {
-  if (count <= 0) return;
-  if (count == 1) { body(std::int64_t{0}); return; }
-  detail::run_chunks(count, detail::ChunkFn(body));
-}
+void parallel_chunks(std::int64_t count, ChunkFn body);
 
 /// How many chunks of about `grain` items `n` items are cut into: a function of n and grain only.
 inline std::int64_t chunk_count(std::int64_t n, std::int64_t grain, std::int64_t most = 64) {
@@ -65,11 +62,7 @@ inline std::int64_t chunk_count(std::int64_t n, std::int64_t grain, std::int64_t
 }
 
 /// Runs `body(begin, end)` over [0, n) cut into chunks of at least about `grain` items.
-template <class F>
-void parallel_for(std::int64_t n, std::int64_t grain, F&& body) {
-  const std::int64_t chunks = chunk_count(n, grain);
-  parallel_chunks(chunks, [&](std::int64_t c) { body(n * c / chunks, n * (c + 1) / chunks); });
-}
+void parallel_for(std::int64_t n, std::int64_t grain, RangeFn body);
 
 }  // namespace sslcake::inline v0
 

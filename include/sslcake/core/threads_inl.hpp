@@ -133,16 +133,21 @@ class ThreadPool {
   bool quit_ = false;
 };
 
-SSLCAKE_INLINE void run_chunks(std::int64_t count, ChunkFn body) {
+}  // namespace detail
+
+SSLCAKE_INLINE void parallel_chunks(std::int64_t count, ChunkFn body) {
   // The flag is looked at before the lock: a nested call must not try to lock what its own thread holds.
-  if (inside_pool) {
+  if (count <= 1 || detail::inside_pool) {
     for (std::int64_t i = 0; i < count; ++i) body(i);
     return;
   }
-  ThreadPool::instance().run(count, body);
+  detail::ThreadPool::instance().run(count, body);
 }
 
-}  // namespace detail
+SSLCAKE_INLINE void parallel_for(std::int64_t n, std::int64_t grain, RangeFn body) {
+  const std::int64_t chunks = chunk_count(n, grain);
+  parallel_chunks(chunks, [&](std::int64_t c) { body(n * c / chunks, n * (c + 1) / chunks); });
+}
 
 SSLCAKE_INLINE SerialScope::SerialScope() : before_(std::exchange(detail::inside_pool, true)) {}
 SSLCAKE_INLINE SerialScope::~SerialScope() { detail::inside_pool = before_; }
