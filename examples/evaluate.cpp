@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     support::adopt_run(options, run);
     const auto [encoder, info, size, recipe, normalisation] = support::load_encoder(options);
     // The untrained twin: the same shape, fresh weights.
-    const nn::AnyEncoder fresh = encoder.config() ? nn::AnyEncoder(nn::ResNet(*encoder.config())) : encoder;
+    const nn::AnyEncoder fresh = encoder.config() ? nn::make_encoder(*encoder.config()) : encoder;
     const auto [train_set, test_set] = support::open_labelled(options, size);
     io::Json result = io::Json::object();
     result.set("train_pictures", train_set->size()).set("test_pictures", test_set->size());

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Checks an encoder.safetensors against torchvision, and writes one from torchvision for sslcake to read.
+"""Checks an encoder.safetensors against torchvision or timm, and writes one from there for sslcake to read.
 
     check_torchvision.py load encoder.safetensors pictures.npy features.npy
         Builds the network in PyTorch, loads the file with strict=True, and compares its features of the pictures
         (N,H,W,3), float32, with the given ones (N,D): relative error at most 1e-4. For ResNets of width 64 with
-        ImageNet stem the network is torchvision's own; for others build() below.
+        ImageNet stem the network is torchvision's own, for transformers timm's; for others build() below.
     check_torchvision.py make resnet18 model.safetensors pictures.npy features.npy
-        Writes the tensors of torchvision's network (random weights, statistics of a few steps, fc included), random
-        pictures and their features.
+        Writes the tensors of torchvision's network (random weights, statistics of a few steps, fc included), or of
+        timm's (vit_tiny_patch16_224, ..., head included), random pictures and their features.
 
-tests/nn/test_torchvision.cpp runs both directions. Needs torch, torchvision, numpy, safetensors.
+tests/nn/test_torchvision.cpp runs both directions. Needs torch, torchvision, timm (for transformers), numpy, safetensors.
 """
 
 import json
@@ -50,7 +50,13 @@ def load(path, pictures, features):
         metadata = file.metadata()
     config = json.loads(metadata["config"])
     own = {"resnet18": torchvision.models.resnet18, "resnet34": torchvision.models.resnet34, "resnet50": torchvision.models.resnet50}
-    if metadata["architecture"] in own and config["stem_pool"]:
+    if config["kind"] == "vit":
+        import timm
+
+        model = timm.models.vision_transformer.VisionTransformer(
+            img_size=config["image_size"], patch_size=config["patch"], embed_dim=config["width"], depth=config["depth"],
+            num_heads=config["heads"], mlp_ratio=config["mlp_width"] / config["width"], num_classes=0)
+    elif metadata["architecture"] in own and config["stem_pool"]:
         model = own[metadata["architecture"]]()
         model.fc = torch.nn.Identity()
     else:
@@ -66,14 +72,19 @@ def load(path, pictures, features):
 
 def make(name, path, pictures, features):
     torch.manual_seed(1)
-    model = getattr(torchvision.models, name)()
+    if name.startswith("vit_"):
+        import timm
+
+        model, size = timm.create_model(name), 224
+    else:
+        model, size = getattr(torchvision.models, name)(), 64
     with torch.no_grad():
         model.train()
         for _ in range(3):
-            model(torch.randn(8, 3, 64, 64))
+            model(torch.randn(8, 3, size, size))
     safetensors.torch.save_file(model.state_dict(), path)
-    model.fc = torch.nn.Identity()
-    x = torch.randn(2, 3, 64, 64)
+    model.fc = model.head = torch.nn.Identity()  # whichever it has
+    x = torch.randn(2, 3, size, size)
     with torch.no_grad():
         y = model.eval()(x)
     np.save(pictures, np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()))

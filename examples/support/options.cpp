@@ -148,24 +148,8 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
 
 /// Whether nn::make_encoder knows the name: "resnet18", "resnet18-w16".
 void check_encoder_name(const std::string& name) {
-  const auto dash = name.find("-w");
-  std::string kinds;
-  bool known = false;
-  for (const auto& kind : sslcake::nn::encoder_names()) {
-    kinds += (kinds.empty() ? "" : ", ") + kind;
-    known = known || kind == name.substr(0, dash);
-  }
-  if (known && dash != std::string::npos) {
-    const Extra width{"--encoder", Target{}, "", 1, 4096};
-    try {
-      number<std::int64_t>(width, name.substr(dash + 2));
-    } catch (const UsageError&) {
-      known = false;
-    }
-  }
-  if (!known)
-    throw UsageError("--encoder expects one of " + kinds + ", with a width from 1 to 4096 behind it if wanted (resnet18-w16), " +
-                     "got \"" + name + "\"");
+  const std::string problem = sslcake::nn::encoder_name_problem(name);
+  if (!problem.empty()) throw UsageError("--encoder: " + problem);
 }
 
 void check(const Options& o) {

@@ -111,7 +111,7 @@ nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source
   const bool small = p.stem == "small" || (p.stem == "auto" && source.size <= 64);
   if (p.stem == "imagenet" && source.size <= 64)
     std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n", source.size);
-  return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet});
+  return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
 }
 
 optim::Optimizer make_optimizer(const Options& o, const Pretraining& p, const Parameters& parameters) {

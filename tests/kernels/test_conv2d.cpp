@@ -106,8 +106,9 @@ double excess(const std::vector<float>& got, const std::vector<double>& wanted, 
 
 void check(sslcake::Random& random, const ConvShape& s) {
   const std::string shape = sslcake::concat("n ", s.n, " h ", s.h, " w ", s.w, " c ", s.c, " o ", s.o, " kernel ", s.kh, 'x',
-                                            s.kw, " stride ", s.stride_h, ',', s.stride_w, " pad ", s.pad_h, ',', s.pad_w,
-                                            " dilation ", s.dilation_h, ',', s.dilation_w, " groups ", s.groups);
+                                            s.kw) +
+                            sslcake::concat(" stride ", s.stride_h, ',', s.stride_w, " pad ", s.pad_h, ',', s.pad_w, " dilation ",
+                                            s.dilation_h, ',', s.dilation_w, " groups ", s.groups);
   CAPTURE(shape);
   const Operands whole = fill(random, s, true), real = fill(random, s, false);
   Results<double> size;

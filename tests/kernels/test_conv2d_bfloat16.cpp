@@ -19,9 +19,6 @@ using test::between;
 using test::ConvShape;
 namespace kernels = sslcake::kernels;
 
-constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512,
-                                      kernels::Isa::avx512bf16};
-
 struct RestoreChoice {
   kernels::Isa isa = kernels::isa();
   bool winograd = kernels::winograd();
@@ -88,7 +85,7 @@ void check(sslcake::Random& random, const ConvShape& s) {
     const Operands in(random, s, integers);
     const auto x = widened(in.x), dy = widened(in.dy), w = test::widen(in.w);
     const Results wanted = exact(s, x, w, dy), size = exact(s, absolute(x), absolute(w), absolute(dy));
-    for (const auto isa : every_isa) {
+    for (const auto isa : test::every_isa) {
       if (!kernels::supports(isa)) continue;
       CAPTURE(kernels::name_of(isa));
       kernels::set_isa(isa);

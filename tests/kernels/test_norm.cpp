@@ -6,12 +6,11 @@
 #include "sslcake/core/random.hpp"
 #include "sslcake/kernels/cpu/isa.hpp"
 #include "sslcake/kernels/norm.hpp"
+#include "variants.hpp"
 
 using namespace sslcake;
 
 namespace {
-
-constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16};
 
 /// Small integers: sums and products are exact in float32, so that every variant and order gives the same bits.
 template <class T>
@@ -78,7 +77,7 @@ TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference
       kernels::set_isa(kernels::Isa::reference);
       const auto expected = run<T>(rows, channels);
       CHECK(expected.in_place == expected.applied_recomputed);
-      for (const auto isa : every_isa) {
+      for (const auto isa : test::every_isa) {
         if (!kernels::supports(isa)) continue;
         kernels::set_isa(isa);
         CHECK_MESSAGE(run<T>(rows, channels) == expected, name_of(isa));
@@ -94,7 +93,7 @@ TEST_CASE("channel_moments is as good as two passes in float64") {
   Random random(0, Purpose::test);
   for (std::int64_t i = 0; i < rows * channels; ++i)  // means of 0, 10, 1000, ... deviations
     x[static_cast<std::size_t>(i)] = random.normal() * 0.5f + static_cast<float>((i % channels) * (i % channels) * 60);
-  for (const auto isa : every_isa) {
+  for (const auto isa : test::every_isa) {
     if (!kernels::supports(isa)) continue;
     kernels::set_isa(isa);
     std::vector<double> mean(channels), variance(channels);
@@ -113,7 +112,7 @@ TEST_CASE("channel_moments is as good as two passes in float64") {
 
 TEST_CASE("the ReLU inside the kernels lets NaN through") {
   const auto before = kernels::isa();
-  for (const auto isa : every_isa) {
+  for (const auto isa : test::every_isa) {
     if (!kernels::supports(isa)) continue;
     kernels::set_isa(isa);
     for (const std::int64_t channels : {1, 16, 40}) {

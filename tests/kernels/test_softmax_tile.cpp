@@ -6,24 +6,11 @@
 #include "sslcake/core/random.hpp"
 #include "sslcake/kernels/cpu/isa.hpp"
 #include "sslcake/kernels/softmax_tile.hpp"
+#include "variants.hpp"
 
 using namespace sslcake;
 
 namespace {
-
-constexpr kernels::Isa every_isa[] = {kernels::Isa::reference, kernels::Isa::portable, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16};
-
-template <class Body>
-void for_each_isa(Body body) {
-  const auto before = kernels::isa();
-  for (const auto isa : every_isa) {
-    if (!kernels::supports(isa)) continue;
-    kernels::set_isa(isa);
-    INFO(name_of(isa));
-    body();
-  }
-  kernels::set_isa(before);
-}
 
 /// exp(x) as the kernels compute it, read off tile_weights: exp(x - 0) + exp(absent).
 float kernel_exp(float x) {
@@ -37,7 +24,7 @@ float kernel_exp(float x) {
 }  // namespace
 
 TEST_CASE("the exponential of every variant is exact to two units in the last place") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     double worst = 0;
     for (float x = -86.99f; x <= 1; x += 0.00371f) {
       const double exact = std::exp(static_cast<double>(x));
@@ -52,7 +39,7 @@ TEST_CASE("the exponential of every variant is exact to two units in the last pl
 }
 
 TEST_CASE("maxima, sums and weights of a tile") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     for (const std::int64_t columns : {1, 7, 16, 33}) {
       constexpr std::int64_t rows = 5;
       const std::int64_t stride = columns + 3;
@@ -93,5 +80,43 @@ TEST_CASE("maxima, sums and weights of a tile") {
         }
       CHECK(w[static_cast<std::size_t>(stride - 1)] == 1e9f);
     }
+  });
+}
+
+TEST_CASE("the softmax of rows, and the same from its logarithms") {
+  test::for_each_isa([] {
+    for (const std::int64_t columns : {1, 5, 16, 37, 197}) {
+      constexpr std::int64_t rows = 4;
+      const std::int64_t stride = columns + 2;
+      Random random(0, Purpose::test, 1, static_cast<std::uint64_t>(columns));
+      std::vector<float> s(static_cast<std::size_t>(rows * stride), 1e9f), logs(rows);
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j) s[static_cast<std::size_t>(i * stride + j)] = 20 * random.normal();
+      const auto before = s;
+      auto again = s;
+      kernels::row_softmax<float>(rows, columns, s.data(), stride, 0.7f, logs.data());
+      kernels::row_softmax_again<float>(rows, columns, again.data(), stride, 0.7f, logs.data());
+      for (std::int64_t i = 0; i < rows; ++i) {
+        double sum = 0, total = 0;
+        for (std::int64_t j = 0; j < columns; ++j) sum += std::exp(0.7 * static_cast<double>(before[static_cast<std::size_t>(i * stride + j)]));
+        CHECK(logs[static_cast<std::size_t>(i)] == doctest::Approx(std::log(sum)).epsilon(1e-6));
+        for (std::int64_t j = 0; j < stride; ++j) {
+          const auto at = static_cast<std::size_t>(i * stride + j);
+          const double exact = std::exp(0.7 * static_cast<double>(before[at])) / sum;
+          if (j >= columns) CHECK(s[at] == 1e9f);
+          else {
+            CHECK(std::abs(s[at] - exact) <= 1.5e-5 * exact + 1e-37);
+            CHECK(std::abs(again[at] - exact) <= 1.5e-5 * exact + 1e-37);
+            total += s[at];
+          }
+        }
+        CHECK(total == doctest::Approx(1).epsilon(1e-6));
+      }
+    }
+    std::vector<float> nan{1, std::nanf(""), 2};
+    float log;
+    kernels::row_softmax<float>(1, 3, nan.data(), 3, 1.0f, &log);
+    CHECK(std::isnan(log));
+    CHECK(std::isnan(nan[0]));
   });
 }

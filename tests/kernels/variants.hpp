@@ -3,12 +3,16 @@
 // sizes on machines without AVX-512.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <sslcake/core/random.hpp>
 #include <sslcake/core/threads.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
 #include <sslcake/kernels/cpu/reference.hpp>
 #include <sslcake/kernels/cpu/variant.hpp>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace test {
@@ -21,6 +25,22 @@ struct NamedVariant {
   const Variant* kernels;
 };
 std::vector<NamedVariant> variants();
+
+inline constexpr sslcake::kernels::Isa every_isa[] = {sslcake::kernels::Isa::reference, sslcake::kernels::Isa::portable,
+                                                    sslcake::kernels::Isa::avx2, sslcake::kernels::Isa::avx512,
+                                                    sslcake::kernels::Isa::avx512bf16};
+/// Runs body() under each instruction set that this machine has.
+template <class Body>
+void for_each_isa(Body body) {
+  const auto before = sslcake::kernels::isa();
+  for (const auto isa : every_isa) {
+    if (!sslcake::kernels::supports(isa)) continue;
+    sslcake::kernels::set_isa(isa);
+    INFO(std::string(name_of(isa)));
+    body();
+  }
+  sslcake::kernels::set_isa(before);
+}
 
 /// Sets the number of threads and puts it back at the end of the scope.
 struct Threads {

@@ -1,8 +1,9 @@
-// The numbers that scripts/fixtures/resnet.py and these tests share: weights and pictures from a hash, and its results.
+// The numbers that scripts/fixtures/encoders.py and these tests share: weights and pictures from a hash, and its results.
 #pragma once
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -12,6 +13,8 @@
 #include "../io/scratch.hpp"
 #include "sslcake/autograd/parameter.hpp"
 #include "sslcake/io/state.hpp"
+#include "sslcake/ops/arithmetic.hpp"
+#include "sslcake/ops/reduce.hpp"
 
 /// Number i under a key, in [-1, 1).
 inline double hashed(std::uint64_t i, std::uint64_t key) {
@@ -35,11 +38,12 @@ inline void fill(const sslcake::Parameters& state) {
     if (ends_with(name, "num_batches_tracked")) continue;
     t = t.clone();
     const double deviation = t.rank() == 4 ? std::sqrt(6.0 / static_cast<double>(t.dim(0) * t.dim(2) * t.dim(3))) : 0;
+    const double linear = t.rank() == 2 ? std::sqrt(3.0 / static_cast<double>(t.dim(1))) : 0;
     const bool around_one = ends_with(name, "weight") || ends_with(name, "running_var");
     float* p = t.mutable_data<float>();
     for (std::int64_t i = 0; i < t.numel(); ++i) {
       const double v = hashed(static_cast<std::uint64_t>(i), key);
-      p[i] = static_cast<float>(t.rank() == 4 ? v * deviation : around_one ? 1 + 0.3 * v : 0.1 * v);
+      p[i] = static_cast<float>(t.rank() == 4 ? v * deviation : t.rank() == 2 ? v * linear : around_one ? 1 + 0.3 * v : 0.1 * v);
     }
   }
   io::copy_state("fill", state, values, {.axes = io::Axes::theirs});
@@ -67,4 +71,42 @@ inline std::vector<double> numbers_of(const std::string& line) {
   std::vector<double> out;
   for (double v; in >> v;) out.push_back(v);
   return out;
+}
+
+/// One training step against PyTorch's: features, gradients, running statistics.
+template <class Net>
+void compare_step(const std::string& name, const Net& net, std::int64_t size) {
+  CAPTURE(name);
+  fill(net.state());
+  const auto lines = lines_of(name + "-step");
+  const sslcake::Tensor pooled = net.forward(pictures(4, size)).pooled;
+  const auto expected = numbers_of(lines[0]);
+  REQUIRE(pooled.dim(1) == static_cast<std::int64_t>(expected.size()));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    CHECK(pooled.data<float>()[pooled.dim(1) + static_cast<std::int64_t>(i)] == doctest::Approx(expected[i]).epsilon(1e-4));
+  sslcake::backward(sslcake::ops::sum(sslcake::ops::mul(pooled, hashed_tensor(pooled.shape(), 777))));
+
+  std::size_t compared = 0;
+  for (const auto& p : net.state()) {
+    CAPTURE(p.name);
+    const auto line = std::find_if(lines.begin() + 1, lines.end(), [&](const std::string& l) { return l.compare(0, p.name.size() + 1, p.name + " ") == 0; });
+    REQUIRE(line != lines.end());
+    const auto wanted = numbers_of(line->substr(p.name.size()));
+    sslcake::Parameter g = p;
+    if (!p.buffer) {
+      REQUIRE(p.tensor.grad().defined());
+      g.tensor = p.tensor.grad();
+    }
+    const auto values = sslcake::io::to_state_dict({g}, sslcake::io::Axes::theirs)[0].second.to_vector<double>();
+    double squares = 0, sum = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      squares += values[i] * values[i];
+      sum += p.buffer ? values[i] : values[i] * hashed(i, 99);
+    }
+    const double norm = std::sqrt(squares);
+    CHECK(std::abs(norm - wanted[0]) <= 1e-3 * wanted[0] + 1e-6);
+    CHECK(std::abs(sum - wanted[1]) <= 1e-3 * wanted[0] + 1e-6);  // the sum may cancel: its error is measured by the norm
+    ++compared;
+  }
+  CHECK(compared == lines.size() - 1);
 }

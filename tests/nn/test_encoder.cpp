@@ -67,7 +67,7 @@ TEST_CASE("AnyEncoder: shared by copies, cloned on request, around any class") {
   const nn::AnyEncoder any = Own{};
   const nn::AnyEncoder same = any, other = nn::clone(any);
   CHECK(any.name() == "custom");
-  CHECK(any.config() == nullptr);
+  CHECK_FALSE(any.config());
   CHECK(any.dim() == 8);
   Tensor weight = any.state()[0].tensor;
   const float before = weight.data<float>()[0];
@@ -80,6 +80,7 @@ TEST_CASE("AnyEncoder: shared by copies, cloned on request, around any class") {
   CHECK(any.forward(pictures(2, 4)).pooled.shape() == Shape{2, 8});
   CHECK(contains(message_of([] { nn::AnyEncoder().dim(); }), "expected an encoder"));
   const nn::AnyEncoder net = nn::cakenet({.width = 4});
-  CHECK(net.config()->widths == std::vector<std::int64_t>{4, 8, 16});
+  REQUIRE(net.config());
+  CHECK(std::get<nn::ResNetConfig>(*net.config()).widths == std::vector<std::int64_t>{4, 8, 16});
   CHECK(net.parameters().size() < net.state().size());
 }

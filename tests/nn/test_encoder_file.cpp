@@ -123,7 +123,7 @@ TEST_CASE("descriptions that lie are refused before a network is built from them
   CHECK(contains(refusal("[4,8,16]", "[4,8,12]"), "expected (12,8,3,3), got (16,8,3,3)"));
   CHECK(contains(refusal("[4,8,16]", "{}"), "expected an array"));
   CHECK(contains(refusal("\"stem_kernel\":3", "\"stem_kernel\":100000"), "larger than the"));
-  CHECK(contains(refusal("\"kind\":\"resnet\"", "\"kind\":\"vit\""), "of kind resnet, got \"vit\""));
+  CHECK(contains(refusal("\"kind\":\"resnet\"", "\"kind\":\"mlp\""), "of kind resnet or vit, got \"mlp\""));
   CHECK(contains(refusal("{", "{{"), "[json]"));
   for (const auto& [key, value] : {std::pair("mean", "[1,2]"), {"mean", "1"}, {"deviation", "x"}, {"input_size", "1.5"}, {"sslcake_format", "one"}, {"sslcake_format", "0"}}) {
     CAPTURE(key);

@@ -4,8 +4,6 @@
 #include "sslcake/core/random.hpp"
 #include "sslcake/nn/cakenet.hpp"
 #include "sslcake/nn/resnet.hpp"
-#include "sslcake/ops/arithmetic.hpp"
-#include "sslcake/ops/reduce.hpp"
 
 using namespace sslcake;
 
@@ -15,43 +13,6 @@ nn::ResNet network(const std::string& name) {
   if (name == "resnet18") return nn::resnet18();
   if (name == "resnet34") return nn::resnet34();
   return nn::resnet50();
-}
-
-/// One training step against PyTorch's: features, gradients, running statistics.
-void compare_step(const std::string& name, const nn::ResNet& net, std::int64_t size) {
-  CAPTURE(name);
-  fill(net.state());
-  const auto lines = lines_of(name + "-step");
-  const Tensor pooled = net.forward(pictures(4, size)).pooled;
-  const auto expected = numbers_of(lines[0]);
-  REQUIRE(pooled.dim(1) == static_cast<std::int64_t>(expected.size()));
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    CHECK(pooled.data<float>()[pooled.dim(1) + static_cast<std::int64_t>(i)] == doctest::Approx(expected[i]).epsilon(1e-4));
-  backward(ops::sum(ops::mul(pooled, hashed_tensor(pooled.shape(), 777))));
-
-  std::size_t compared = 0;
-  for (const auto& p : net.state()) {
-    CAPTURE(p.name);
-    const auto line = std::find_if(lines.begin() + 1, lines.end(), [&](const std::string& l) { return l.compare(0, p.name.size() + 1, p.name + " ") == 0; });
-    REQUIRE(line != lines.end());
-    const auto wanted = numbers_of(line->substr(p.name.size()));
-    Parameter g = p;
-    if (!p.buffer) {
-      REQUIRE(p.tensor.grad().defined());
-      g.tensor = p.tensor.grad();
-    }
-    const auto values = io::to_state_dict({g}, io::Axes::theirs)[0].second.to_vector<double>();
-    double squares = 0, sum = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      squares += values[i] * values[i];
-      sum += p.buffer ? values[i] : values[i] * hashed(i, 99);
-    }
-    const double norm = std::sqrt(squares);
-    CHECK(std::abs(norm - wanted[0]) <= 1e-3 * wanted[0] + 1e-6);
-    CHECK(std::abs(sum - wanted[1]) <= 1e-3 * wanted[0] + 1e-6);  // the sum may cancel: its error is measured by the norm
-    ++compared;
-  }
-  CHECK(compared == lines.size() - 1);
 }
 
 }  // namespace

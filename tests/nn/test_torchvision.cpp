@@ -1,5 +1,5 @@
-// Round trips with torchvision itself. Needs a Python with torch, torchvision, numpy and safetensors, named by the
-// environment variable SSLCAKE_PYTHON; without it only the fixtures of test_resnet.cpp are compared.
+// Round trips with torchvision and timm themselves. Needs a Python with torch, torchvision, timm, numpy and safetensors, named by the
+// environment variable SSLCAKE_PYTHON; without it only the fixtures of test_resnet.cpp and test_vit.cpp are compared.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -24,9 +24,9 @@ bool check_torchvision(const std::string& arguments) {
 TEST_CASE("what we save loads into torchvision with strict=True and gives the same features") {
   if (python().empty()) return;
   Scratch folder;
-  for (const auto& [name, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}}) {
+  for (const auto& [name, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}, {"vit_tiny_patch8", nn::Stem::imagenet}}) {
     CAPTURE(name);
-    const auto encoder = nn::make_encoder(name, {.stem = stem});
+    const auto encoder = nn::make_encoder(name, {.stem = stem, .image_size = 64});
     const Tensor images = pictures(2, 64);
     for (int i = 0; i < 3; ++i) encoder.forward(pictures(8, 64));  // statistics that are not those of a new network
     encoder.eval();
@@ -41,10 +41,10 @@ TEST_CASE("what we save loads into torchvision with strict=True and gives the sa
 TEST_CASE("torchvision's files load here and give torchvision's features") {
   if (python().empty()) return;
   Scratch folder;
-  for (const char* name : {"resnet18", "resnet50"}) {
+  for (const char* name : {"resnet18", "resnet50", "vit_tiny_patch16_224"}) {
     CAPTURE(name);
     REQUIRE(check_torchvision(std::string("make ") + name + " '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" + folder / "y.npy" + "'"));
-    const auto loaded = nn::load(folder / "e.safetensors", {.encoder = name, .ignore = {"fc."}});
+    const auto loaded = nn::load(folder / "e.safetensors", {.encoder = std::string(name).substr(0, std::string(name).find("_224")), .ignore = {"fc.", "head."}});
     const NoGrad no_grad;
     const auto found = loaded.encoder().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();
     const auto folded = loaded.extractor().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();

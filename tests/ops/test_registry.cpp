@@ -22,7 +22,7 @@ Found op_names(const std::filesystem::path& folder) {
     std::ifstream file(entry.path());
     std::string line, text;
     while (std::getline(file, line)) text += line.substr(0, line.find("//")) + "\n";
-    for (const std::string call : {"record(", "unary(", "pair("}) {
+    for (const std::string call : {"record(", "unary(", "unary_op(", "pair("}) {
       for (auto at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
         if (at > 0 && (std::isalnum(static_cast<unsigned char>(text[at - 1])) || text[at - 1] == '_')) continue;  // will_record(
         const auto first = text.find_first_not_of(" \n", at + call.size());

@@ -39,7 +39,7 @@ done
 
 mkdir -p "$work/empty"
 for program in simclr rotation; do
-  expect 2 '--encoder expects one of' "$program" --encoder resnet19
+  expect 2 '--encoder: expected one of' "$program" --encoder resnet19
   expect 1 "$program: [" "$program" --data "folder:$work/missing" --out "$work/run"
   expect 1 "$program: [" "$program" --data "folder:$work/empty" --out "$work/run"
   expect 1 "$program: [" "$program" --data "cifar10:$work/empty" --out "$work/run"

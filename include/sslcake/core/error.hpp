@@ -67,13 +67,14 @@ inline constexpr Part no_part{};  // stands for what is not given
 void append_number(std::string& out, double value);  // shortest text that reads back; never the locale's
 }  // namespace detail
 
-/// Joins up to eighteen pieces into one string.
+/// Joins up to twenty pieces into one string.
 std::string concat(const Part& p1, const Part& p2 = detail::no_part, const Part& p3 = detail::no_part,
                    const Part& p4 = detail::no_part, const Part& p5 = detail::no_part, const Part& p6 = detail::no_part,
                    const Part& p7 = detail::no_part, const Part& p8 = detail::no_part, const Part& p9 = detail::no_part,
                    const Part& p10 = detail::no_part, const Part& p11 = detail::no_part, const Part& p12 = detail::no_part,
                    const Part& p13 = detail::no_part, const Part& p14 = detail::no_part, const Part& p15 = detail::no_part,
-                   const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part);
+                   const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part,
+                   const Part& p19 = detail::no_part, const Part& p20 = detail::no_part);
 
 /// Throws `Error("[where] pieces...")`. `where` is the public function's name, e.g. "conv2d".
 [[noreturn]] void fail(std::string_view where, const Part& p1, const Part& p2 = detail::no_part, const Part& p3 = detail::no_part,
@@ -81,7 +82,8 @@ std::string concat(const Part& p1, const Part& p2 = detail::no_part, const Part&
                        const Part& p7 = detail::no_part, const Part& p8 = detail::no_part, const Part& p9 = detail::no_part,
                        const Part& p10 = detail::no_part, const Part& p11 = detail::no_part, const Part& p12 = detail::no_part,
                        const Part& p13 = detail::no_part, const Part& p14 = detail::no_part, const Part& p15 = detail::no_part,
-                       const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part);
+                       const Part& p16 = detail::no_part, const Part& p17 = detail::no_part, const Part& p18 = detail::no_part,
+                       const Part& p19 = detail::no_part, const Part& p20 = detail::no_part);
 
 }  // namespace sslcake::inline v0
 

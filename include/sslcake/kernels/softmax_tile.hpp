@@ -30,6 +30,14 @@ void tile_sums(std::int64_t rows, std::int64_t columns, const T* s, std::int64_t
 template <class T>
 void tile_weights(std::int64_t rows, std::int64_t columns, T* s, std::int64_t stride, const T* row_log, const T* column_log);
 
+/// The softmax of each row, for attention: s[i,j] = exp(scale·s[i,j] - row_log[i]), where row_log[i] = log Σ_j exp(scale·s[i,j])
+/// is written too. scale > 0, columns > 0.
+template <class T>
+void row_softmax(std::int64_t rows, std::int64_t columns, T* s, std::int64_t stride, T scale, T* row_log);
+/// The same from logarithms that are known.
+template <class T>
+void row_softmax_again(std::int64_t rows, std::int64_t columns, T* s, std::int64_t stride, T scale, const T* row_log);
+
 }  // namespace sslcake::inline v0::kernels
 
 #ifndef SSLCAKE_COMPILED

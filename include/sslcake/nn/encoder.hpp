@@ -2,15 +2,21 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "features.hpp"
 #include "module.hpp"
 #include "resnet.hpp"
+#include "vit.hpp"
 
 namespace sslcake::inline v0::nn {
+
+/// The shape of a network, which files store and from which it can be built again.
+using EncoderConfig = std::variant<ResNetConfig, ViTConfig>;
 
 /// Any encoder, its type erased. A handle: copies share the network, `nn::clone` makes one of its own.
 class AnyEncoder {
@@ -32,9 +38,9 @@ class AnyEncoder {
   AnyEncoder clone() const { return held().clone(); }
 
   /// "resnet18-w16"; "custom" for a class of the user's that has no config().
-  std::string name() const { return config() ? config()->name : "custom"; }
-  /// The shape of a residual network, which files store; null for a class of the user's.
-  const ResNetConfig* config() const { return held().config(); }
+  std::string name() const;
+  /// Its shape; none for a class of the user's.
+  std::optional<EncoderConfig> config() const { return held().config(); }
   /// Folds batch norm into the convolutions where the encoder knows how; see ConvNormAct::fold.
   void fold() const { held().fold(); }
 
@@ -49,7 +55,7 @@ class AnyEncoder {
     virtual void train(bool on) = 0;
     virtual bool training() const = 0;
     virtual AnyEncoder clone() const = 0;
-    virtual const ResNetConfig* config() const = 0;
+    virtual std::optional<EncoderConfig> config() const = 0;
     virtual void fold() = 0;
   };
   template <class E>
@@ -69,9 +75,9 @@ class AnyEncoder {
       else return mode;
     }
     AnyEncoder clone() const override { return AnyEncoder(nn::clone(encoder)); }
-    const ResNetConfig* config() const override {
-      if constexpr (requires { { encoder.config() } -> std::same_as<const ResNetConfig&>; }) return &encoder.config();
-      else return nullptr;
+    std::optional<EncoderConfig> config() const override {
+      if constexpr (requires { EncoderConfig(encoder.config()); }) return encoder.config();
+      else return std::nullopt;
     }
     void fold() override {
       if constexpr (requires { encoder.fold(); }) encoder.fold();
@@ -87,14 +93,20 @@ class AnyEncoder {
 };
 
 struct EncoderOptions {
-  Stem stem = Stem::imagenet;
+  Stem stem = Stem::imagenet;     // of residual networks
+  std::int64_t image_size = 224;  // of vision transformers: the side of the pictures
 };
 
-/// An encoder by name: resnet18, resnet34, resnet50 or cakenet, with a width behind it where it is not the usual 64:
-/// "resnet18-w16". Another name is an error that lists these.
+/// An encoder by name: resnet18, resnet34, resnet50 or cakenet, with a width behind it where it is not the usual 64,
+/// "resnet18-w16"; vit_tiny, vit_small or vit_base, with a patch size where it is not the usual 16, "vit_tiny_patch4".
+/// Another name is an error that lists these.
 AnyEncoder make_encoder(std::string_view name, const EncoderOptions& options = {});
-/// The names that make_encoder knows, without widths.
+/// A new network of that shape.
+AnyEncoder make_encoder(const EncoderConfig& config);
+/// The names that make_encoder knows, without widths and patch sizes.
 std::vector<std::string> encoder_names();
+/// What is wrong with a name, in words ("expected one of ..."); empty if make_encoder knows it. Builds nothing.
+std::string encoder_name_problem(std::string_view name);
 
 /// Multiply-adds of convolutions and linear layers for one picture of that size; found by running one.
 std::int64_t macs(const AnyEncoder& encoder, std::int64_t height, std::int64_t width);

@@ -6,8 +6,9 @@
 // The tensors are torchvision's in name, shape and order of axes, so that for the ImageNet stem and width 64
 //   model = torchvision.models.resnet18(); model.fc = torch.nn.Identity()
 //   model.load_state_dict(safetensors.torch.load_file("encoder.safetensors"), strict=True)
-// is all. The metadata, text by text: sslcake_format, sslcake_version, architecture, config (JSON, the shape of the
-// network), input_size, mean, deviation (JSON), and notes of one's own.
+// is all; for vision transformers they are timm's: timm.create_model("vit_small_patch16_224", num_classes=0). The metadata,
+// text by text: sslcake_format, sslcake_version, architecture, config (JSON, the shape of the network), input_size, mean,
+// deviation (JSON), and notes of one's own.
 #pragma once
 
 #include <string>
@@ -21,13 +22,14 @@ namespace sslcake::inline v0::nn {
 /// The format that save_encoder writes, and the newest that load reads.
 inline constexpr int encoder_format = 1;
 
-/// Writes atomically. Errors: an encoder that is no residual network has no description that `load` could build it
-/// from; its file is written without one and read with `load_into`.
+/// Writes atomically. An encoder of a class of one's own has no description that `load` could build it from; its file is
+/// written without one and read with `load_into`.
 void save_encoder(const std::string& path, const AnyEncoder& encoder, const EncoderInfo& info = {});
 
 struct LoadOptions {
   std::string encoder{};            // for files that do not say it (torchvision's): "resnet18", "resnet50-w32", ...
-  Stem stem = Stem::imagenet;       // and its stem
+  Stem stem = Stem::imagenet;       // and its stem,
+  std::int64_t image_size = 224;    // or the pictures' size, of a transformer
   std::vector<std::string> strip{};   // beginnings to be cut off every name that has them, in turn: {"module.", "backbone."}
   std::vector<std::string> ignore{};  // tensors whose names (then) begin so are left out: {"fc.", "projection_head."}
 };

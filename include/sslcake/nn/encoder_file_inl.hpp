@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
@@ -19,8 +20,27 @@ inline io::Json to_json(const ResNetConfig& c) {
   return json;
 }
 
-inline ResNetConfig config_from_json(const io::Json& json) {
-  if (json.at("kind").as_string() != "resnet") fail("load", "expected a network of kind resnet, got \"", json.at("kind").as_string(), "\"");
+inline io::Json to_json(const ViTConfig& c) {
+  io::Json json;
+  json.set("kind", "vit").set("name", c.name).set("image_size", c.image_size).set("patch", c.patch).set("width", c.width);
+  json.set("depth", c.depth).set("heads", c.heads).set("mlp_width", c.mlp_width);
+  return json;
+}
+
+inline EncoderConfig config_from_json(const io::Json& json) {
+  const std::string kind = json.at("kind").as_string();
+  if (kind == "vit") {
+    ViTConfig c;
+    c.name = json.at("name").as_string();
+    c.image_size = json.at("image_size").as_int();
+    c.patch = json.at("patch").as_int();
+    c.width = json.at("width").as_int();
+    c.depth = json.at("depth").as_int();
+    c.heads = json.at("heads").as_int();
+    c.mlp_width = json.at("mlp_width").as_int();
+    return c;
+  }
+  if (kind != "resnet") fail("load", "expected a network of kind resnet or vit, got \"", kind.substr(0, 60), "\"");
   ResNetConfig c;
   c.name = json.at("name").as_string();
   c.bottleneck = json.at("bottleneck").as_bool();
@@ -35,12 +55,27 @@ inline ResNetConfig config_from_json(const io::Json& json) {
 
 /// Whether the network of the description could have come from this file. A few bytes of JSON can ask for a network
 /// that fills the memory, so the first weights are compared before it is built.
-inline void check_plausible(const ResNetConfig& c, const StateDict& tensors) {
-  std::int64_t layers = 0, widest = c.stem_width, present = 0;
-  for (const auto n : c.blocks) layers += n > 0 && n < 100'000 ? n : 100'000;
-  for (const auto w : c.widths) widest = std::max(widest, w);
+inline void check_plausible(const EncoderConfig& config, const StateDict& tensors) {
+  std::int64_t layers = 0, widest = 0, present = 0, kernel = 0;
+  const auto at_most = [](std::int64_t n) { return n > 0 && n < 100'000 ? n : 100'000; };
+  if (const auto* resnet = std::get_if<ResNetConfig>(&config)) {
+    for (const auto n : resnet->blocks) layers += at_most(n);
+    widest = resnet->stem_width;
+    for (const auto w : resnet->widths) widest = std::max(widest, w);
+    kernel = resnet->stem_kernel;
+  } else {
+    const auto& vit = std::get<ViTConfig>(config);
+    layers = at_most(vit.depth);
+    widest = std::max(vit.width, vit.mlp_width);
+    kernel = vit.patch;
+    const auto positions = std::find_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.first == "pos_embed"; });
+    const std::int64_t side = vit.patch > 0 ? at_most(vit.image_size) / at_most(vit.patch) : 0;
+    if (positions == tensors.end() || positions->second.rank() != 3 || positions->second.dim(1) != side * side + 1)
+      fail("load", "the described transformer has ", side * side + 1, " positions, the file's pos_embed: ",
+           positions == tensors.end() ? std::string("none") : positions->second.shape().str());
+  }
   for (const auto& [name, t] : tensors) present = std::max(present, t.rank() > 0 ? t.dim(0) : 0);
-  if (layers > static_cast<std::int64_t>(tensors.size()) || widest > present || c.stem_kernel > 1000 || c.stem_kernel < 1)
+  if (layers > static_cast<std::int64_t>(tensors.size()) || widest > present || kernel > 1000 || kernel < 1)
     fail("load", "the described network (", layers, " blocks, ", widest, " channels) is larger than the ", tensors.size(), " tensors of the file");
 }
 
@@ -104,7 +139,8 @@ SSLCAKE_INLINE void save_encoder(const std::string& path, const AnyEncoder& enco
   m["sslcake_format"] = std::to_string(encoder_format);
   m["sslcake_version"] = SSLCAKE_VERSION_STRING;
   m["architecture"] = encoder.name();
-  if (const ResNetConfig* config = encoder.config()) m["config"] = detail::to_json(*config).dump();
+  if (const auto config = encoder.config())
+    m["config"] = std::visit([](const auto& c) { return detail::to_json(c).dump(); }, *config);
   m["input_size"] = std::to_string(info.input_size);
   m["mean"] = io::Json(std::vector<float>(info.mean.begin(), info.mean.end())).dump();
   m["deviation"] = io::Json(std::vector<float>(info.deviation.begin(), info.deviation.end())).dump();
@@ -117,15 +153,15 @@ SSLCAKE_INLINE Pretrained load(const std::string& path, const LoadOptions& optio
     EncoderInfo info = detail::info_from(file.metadata);
     AnyEncoder encoder;
     if (!options.encoder.empty()) {
-      encoder = make_encoder(options.encoder, {.stem = options.stem});
+      encoder = make_encoder(options.encoder, {.stem = options.stem, .image_size = options.image_size});
     } else {
       const auto* text = detail::find(file.metadata, "config");
       if (!text)
         fail("load", "the file does not describe its network; say which it is, for example nn::load(path, {.encoder = \"resnet18\", .ignore = {\"fc.\"}}), "
              "or read it into a network of yours with nn::load_into");
-      const ResNetConfig config = detail::config_from_json(io::Json::parse(*text));
+      const EncoderConfig config = detail::config_from_json(io::Json::parse(*text));
       detail::check_plausible(config, file.tensors);
-      encoder = ResNet(config);
+      encoder = make_encoder(config);
     }
     info.architecture = encoder.name();
     detail::copy_tensors(encoder, file.tensors, options);

@@ -159,6 +159,11 @@ class MacCounter {
   std::int64_t before_;
 };
 
+namespace detail {
+/// Adds to the count of this thread: for layers that compute without Linear and Conv2d.
+void count_macs(std::int64_t n);
+}  // namespace detail
+
 }  // namespace sslcake::inline v0::nn
 
 #ifndef SSLCAKE_COMPILED

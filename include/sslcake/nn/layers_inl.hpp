@@ -16,6 +16,8 @@ inline std::int64_t& mac_count() {
   return count;
 }
 
+SSLCAKE_INLINE void count_macs(std::int64_t n) { mac_count() += n; }
+
 inline void expect_positive(const char* where, std::int64_t in, std::int64_t out) {
   if (in < 1 || out < 1) fail(where, "expected at least one input and output, got ", in, " and ", out);
 }
@@ -34,7 +36,7 @@ SSLCAKE_INLINE Linear::Linear(std::int64_t in, std::int64_t out, bool bias) : ha
 }
 SSLCAKE_INLINE Tensor Linear::forward(const Tensor& x) const {
   const ModuleScope scope(name());
-  detail::mac_count() += x.numel() * weight().dim(0);
+  detail::count_macs(x.numel() * weight().dim(0));
   return ops::linear(x, weight(), bias());
 }
 
@@ -52,7 +54,7 @@ SSLCAKE_INLINE Conv2d::Conv2d(std::int64_t in, std::int64_t out, ops::HW kernel,
 SSLCAKE_INLINE Tensor Conv2d::forward(const Tensor& x) const {
   const ModuleScope scope(name());
   Tensor y = ops::conv2d(x, weight(), bias(), options_);
-  detail::mac_count() += y.numel() * weight().shape().span(1, 4);
+  detail::count_macs(y.numel() * weight().shape().span(1, 4));
   return y;
 }
 
@@ -113,7 +115,7 @@ SSLCAKE_INLINE Tensor ConvNormAct::forward(const Tensor& x, const Tensor& residu
   if (folded && norm_.training()) fail("ConvNormAct", "this network's batch norm is folded for inference; train the one that it was cloned from");
   Tensor y = ops::conv_norm_act(x, folded ? folded_weight_ : conv_.weight(), folded ? folded_norm_ : norm_.norm_state(), activation_,
                                 residual, conv_.options());
-  detail::mac_count() += y.numel() * conv_.weight().shape().span(1, 4);
+  detail::count_macs(y.numel() * conv_.weight().shape().span(1, 4));
   return y;
 }
 

@@ -6,52 +6,16 @@
 #include <cstdint>
 
 #include "../../core/config.hpp"
+#include "../softmax_tile.hpp"
 #include "isa.hpp"
+#include "vector_exp.hpp"
 
 namespace sslcake::inline v0::kernels::softmax_loops {
 
-/// Vectors of `lanes` floats and as many integers; one lane: plain numbers.
-template <int lanes>
-struct Lanes {
-  typedef float Float __attribute__((vector_size(4 * lanes)));
-  typedef std::int32_t Int __attribute__((vector_size(4 * lanes)));
-};
-
-/// x becomes exp(x) for x <= 1 or so; below -87, where float32 runs out of normal numbers, 0. NaN stays NaN.
-/// exp(x) = 2^n · exp(r) with n = round(x / ln 2), |r| <= ln(2)/2, where Taylor's polynomial of degree 7 is exact enough.
-template <int lanes>
-SSLCAKE_ALWAYS_INLINE void exp_in_place(typename Lanes<lanes>::Float& x) {
-  using Float = typename Lanes<lanes>::Float;
-  using Int = typename Lanes<lanes>::Int;
-  const Float zero{}, floor = zero - 87.0f;
-  const Float clamped = x > floor ? x : floor;  // NaN too: no conversion of it to an integer
-  const Float scaled = clamped * 1.44269504088896341f;
-  const Int n = __builtin_convertvector(scaled < zero ? scaled - 0.5f : scaled + 0.5f, Int);
-  const Float whole = __builtin_convertvector(n, Float);
-  const Float r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;  // ln 2 in two parts: the first product is exact
-  Float p = zero + 1.0f / 5040;
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const Int bits = (n + 127) << 23;
-  Float power;
-  __builtin_memcpy(&power, &bits, sizeof power);
-  x = x > floor ? p * power : zero * x;
-}
-
-// By reference: a vector passed by value would have to follow a calling convention that differs by instruction set.
-template <class V>
-SSLCAKE_ALWAYS_INLINE void load(V& v, const float* from) {
-  __builtin_memcpy(&v, from, sizeof(V));
-}
-template <class V>
-SSLCAKE_ALWAYS_INLINE void store(const V& v, float* to) {
-  __builtin_memcpy(to, &v, sizeof(V));
-}
+using vectors::exp_in_place;
+using vectors::Lanes;
+using vectors::load;
+using vectors::store;
 
 template <int lanes>
 SSLCAKE_ALWAYS_INLINE void maxima(std::int64_t columns, const float* s, float& row_max, float* column_max) {
@@ -115,12 +79,51 @@ SSLCAKE_ALWAYS_INLINE void weights(std::int64_t columns, float* s, float row_log
   for (; j < columns; ++j) s[j] = std::exp(s[j] - row_log) + std::exp(s[j] - column_log[j]);
 }
 
+/// s = exp(scale·s - log). With `normalise`, log is the logarithm of Σ exp(scale·s), so that they sum to one. Returns log.
+template <int lanes>
+SSLCAKE_ALWAYS_INLINE float exponentials(std::int64_t columns, float* s, float scale, float log, bool normalise) {
+  using Float = typename Lanes<lanes>::Float;
+  Float v, row = Float{} + static_cast<float>(least_maximum);
+  std::int64_t j = 0;
+  if (normalise) {
+    for (; j + lanes <= columns; j += lanes) {
+      load(v, s + j);
+      row = v > row ? v : row;
+    }
+    float most = row[0];
+    for (int k = 1; k < lanes; ++k) most = row[k] > most ? row[k] : most;
+    for (; j < columns; ++j) most = s[j] > most ? s[j] : most;
+    log = scale * most;
+  }
+  row = Float{};
+  for (j = 0; j + lanes <= columns; j += lanes) {
+    load(v, s + j);
+    v = v * scale - log;
+    exp_in_place<lanes>(v);
+    row += v;
+    store(v, s + j);
+  }
+  float sum = 0;
+  for (; j < columns; ++j) sum += s[j] = std::exp(s[j] * scale - log);
+  if (!normalise) return log;
+  for (int k = 0; k < lanes; ++k) sum += row[k];
+  const float inverse = 1 / sum;
+  for (j = 0; j + lanes <= columns; j += lanes) {
+    load(v, s + j);
+    v *= inverse;
+    store(v, s + j);
+  }
+  for (; j < columns; ++j) s[j] *= inverse;
+  return log + std::log(sum);
+}
+
 /// The loops over one row for one instruction set.
 template <class T>
 struct Table {
   void (*maxima)(std::int64_t columns, const T* s, T& row_max, T* column_max);
   void (*sums)(std::int64_t columns, const T* s, T row_max, const T* column_max, T& row_sum, T* column_sum);
   void (*weights)(std::int64_t columns, T* s, T row_log, const T* column_log);
+  T (*exponentials)(std::int64_t columns, T* s, T scale, T log, bool normalise);
 };
 
 /// The plain text; float64 always uses it.
@@ -141,23 +144,36 @@ struct Reference {
   static void weights(std::int64_t columns, T* s, T row_log, const T* column_log) {
     for (std::int64_t j = 0; j < columns; ++j) s[j] = std::exp(s[j] - row_log) + std::exp(s[j] - column_log[j]);
   }
-  static constexpr Table<T> table{maxima, sums, weights};
+  static T exponentials(std::int64_t columns, T* s, T scale, T log, bool normalise) {
+    if (normalise) {
+      T most = static_cast<T>(least_maximum), sum = 0;
+      for (std::int64_t j = 0; j < columns; ++j) most = s[j] > most ? s[j] : most;
+      for (std::int64_t j = 0; j < columns; ++j) sum += std::exp(scale * (s[j] - most));
+      log = scale * most + std::log(sum);
+    }
+    for (std::int64_t j = 0; j < columns; ++j) s[j] = std::exp(scale * s[j] - log);
+    return log;
+  }
+  static constexpr Table<T> table{maxima, sums, weights, exponentials};
 };
 
 /// Defines a struct `name` with the same functions for the instruction set of `target`.
-#define SSLCAKE_SOFTMAX_LOOPS(name, target, lanes)                                                                  \
-  struct name {                                                                                                     \
-    target static void row_maxima(std::int64_t n, const float* s, float& row, float* column) {                      \
-      maxima<lanes>(n, s, row, column);                                                                             \
-    }                                                                                                               \
-    target static void row_sums(std::int64_t n, const float* s, float row_max, const float* column_max, float& row, \
-                                float* column) {                                                                    \
-      sums<lanes>(n, s, row_max, column_max, row, column);                                                          \
-    }                                                                                                               \
-    target static void row_weights(std::int64_t n, float* s, float row, const float* column) {                      \
-      weights<lanes>(n, s, row, column);                                                                            \
-    }                                                                                                               \
-    static constexpr Table<float> table{row_maxima, row_sums, row_weights};                                         \
+#define SSLCAKE_SOFTMAX_LOOPS(name, target, lanes)                                                                   \
+  struct name {                                                                                                      \
+    target static void row_maxima(std::int64_t n, const float* s, float& row, float* column) {                       \
+      maxima<lanes>(n, s, row, column);                                                                              \
+    }                                                                                                                \
+    target static void row_sums(std::int64_t n, const float* s, float row_max, const float* column_max, float& row,  \
+                                float* column) {                                                                     \
+      sums<lanes>(n, s, row_max, column_max, row, column);                                                           \
+    }                                                                                                                \
+    target static void row_weights(std::int64_t n, float* s, float row, const float* column) {                       \
+      weights<lanes>(n, s, row, column);                                                                             \
+    }                                                                                                                \
+    target static float row_exponentials(std::int64_t n, float* s, float scale, float log, bool normalise) {         \
+      return exponentials<lanes>(n, s, scale, log, normalise);                                                       \
+    }                                                                                                                \
+    static constexpr Table<float> table{row_maxima, row_sums, row_weights, row_exponentials};                        \
   }
 
 SSLCAKE_SOFTMAX_LOOPS(Portable, , 4);
