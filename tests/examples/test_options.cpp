@@ -95,7 +95,7 @@ TEST_CASE("options: bad values are named with what was expected") {
   CHECK(has(mistake({"--data", ""}), "--data expects"));
   for (const char* name : {"resnet19", "resnet18-w", "resnet18-w0", "resnet18-w16x", "resnet18-w99999", ""}) {
     CAPTURE(name);
-    CHECK(has(mistake({"--encoder", name}), "--encoder expects one of resnet18"));
+    CHECK(has(mistake({"--encoder", name}), "--encoder: expected one of resnet18"));
   }
   CHECK(mistake({"--encoder", "resnet50-w32"}) == "(accepted)");
 }
