@@ -1,9 +1,10 @@
-// One training step of SimCLR with ResNet-18 (3x3 stem), timed; bench/peers/step_torch.py does the same in PyTorch.
+// One training step of SimCLR, timed; bench/peers/step_torch.py does the same in PyTorch. Up to 64 pixels residual
+// networks have the 3x3 stem.
 // The pictures are random numbers: only the step is measured. Prints one line of JSON.
 //
-// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--width 64] [--bfloat16 0]
+// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--bfloat16 0] [--encoder resnet18]
 #include <sslcake/core/threads.hpp>
-#include <sslcake/nn/resnet.hpp>
+#include <sslcake/nn/encoder.hpp>
 #include <sslcake/ops/shape_ops.hpp>
 #include <sslcake/optim/sgd.hpp>
 #include <sslcake/pretext/simclr.hpp>
@@ -21,8 +22,13 @@
 namespace ssl = sslcake;
 
 int main(int count, char** arguments) try {
-  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--width", 64}, {"--bfloat16", 0}};
+  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--bfloat16", 0}};
+  std::string name = "resnet18";
   for (int i = 1; i < count; i += 2) {
+    if (arguments[i] == std::string("--encoder") && i + 1 < count) {
+      name = arguments[i + 1];
+      continue;
+    }
     const auto at = options.find(arguments[i]);
     if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < (at->first == "--bfloat16" ? 0 : 1)) {
       std::fprintf(stderr, "expected an option such as --batch 64, got %s\n", arguments[i]);
@@ -33,7 +39,8 @@ int main(int count, char** arguments) try {
   ssl::set_threads(options["--threads"]);
   ssl::seed(0);
 
-  const auto encoder = ssl::nn::resnet18({.stem = ssl::nn::Stem::small, .width = options["--width"]});
+  const auto encoder = ssl::nn::make_encoder(
+      name, {.stem = options["--size"] <= 64 ? ssl::nn::Stem::small : ssl::nn::Stem::imagenet, .image_size = options["--size"]});
   ssl::pretext::SimCLR task(encoder);
   ssl::optim::SGD optimizer(task.parameters(), {.lr = 0.06, .momentum = 0.9, .weight_decay = 5e-4});
   ssl::Random random(0, ssl::Purpose::test);

@@ -23,6 +23,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--encoder", default="resnet18")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--modes", default="eager,channels-last,compile")
@@ -30,10 +31,13 @@ def main():
     parser.add_argument("--out", help="also write all measurements here, as JSON")
     options = parser.parse_args()
 
-    common = ["--batch", options.batch, "--size", options.size, "--threads", options.threads, "--steps", options.steps]
+    common = ["--batch", options.batch, "--size", options.size, "--threads", options.threads, "--steps", options.steps,
+              "--encoder", options.encoder]
     common = list(map(str, common))
     precisions = options.precisions.split(",")
-    ours = [[options.ours, *common, "--bfloat16", str(int(p == "bfloat16"))] for p in precisions]
+    # Our transformers compute in float32 only.
+    own = [p for p in precisions if p == "float32" or not options.encoder.startswith("vit_")]
+    ours = [[options.ours, *common, "--bfloat16", str(int(p == "bfloat16"))] for p in own]
     theirs = [[sys.executable, str(HERE / "step_torch.py"), "--mode", mode, "--precision", p, *common]
               for p in precisions for mode in options.modes.split(",")]
     contestants = ours + theirs
@@ -46,7 +50,7 @@ def main():
     def median(i, key):
         return statistics.median(r[key] for r in results[i])
 
-    print(f"SimCLR step, ResNet-18 (3x3 stem), {options.batch} pictures of {options.size}x{options.size} in two views, "
+    print(f"SimCLR step, {options.encoder}, {options.batch} pictures of {options.size}x{options.size} in two views, "
           f"{options.threads} threads; medians of {options.rounds} interleaved runs of {options.steps} steps")
     print(f"{'':40}{'ms/step':>10}{'views/s':>10}{'peak MiB':>10}")
     for i in range(len(contestants)):
@@ -61,7 +65,7 @@ def main():
               f"({results[mine][0]['program']} against {results[other][0]['program']})")
 
     peers = range(len(ours), len(contestants))
-    for i, precision in enumerate(precisions):
+    for i, precision in enumerate(own):
         ratio(precision, i, best([j for j in peers if results[j][0]["program"].endswith(precision)]))
     ratio("best against best", best(range(len(ours))), best(peers))
     if options.out:

@@ -3,7 +3,7 @@
 # SSLCAKE_PEERS_PYTHON names a Python that has torch and torchvision already.
 #
 # usage: bench/peers/run.sh [--rounds N] [--batch N] [--size N] [--threads N] [--steps N] [--modes eager,channels-last,compile]
-#                            [--precisions float32,bfloat16]
+#                            [--precisions float32,bfloat16] [--encoder resnet18]
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 source "$top/scripts/packages.sh"
@@ -20,7 +20,7 @@ if [ ! -x "$python" ] || ! "$python" -c 'import torch, torchvision' 2>/dev/null;
     exit 1
   fi
   python3 -m venv "$build/venv"
-  "$build/venv/bin/pip" install --quiet torch torchvision numpy
+  "$build/venv/bin/pip" install --quiet torch torchvision timm numpy
 fi
 
 {

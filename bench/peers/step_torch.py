@@ -1,4 +1,4 @@
-"""The training step of bench/step.cpp in PyTorch: SimCLR (arXiv 2002.05709) with ResNet-18 for 32x32 pictures.
+"""The training step of bench/step.cpp in PyTorch: SimCLR (arXiv 2002.05709) with a torchvision ResNet or a timm ViT.
 
 The network, the batch, the loss and the optimiser are the same; the pictures are random numbers on both sides, since
 only the step is timed. Prints one line of JSON.
@@ -16,15 +16,23 @@ import torchvision
 
 
 class Model(torch.nn.Module):
-    """ResNet-18 with a 3x3 stem and without the first pooling (appendix B.9), and SimCLR's projection head."""
+    """The encoder and SimCLR's projection head. Up to 64 pixels ResNets have a 3x3 stem without pooling (appendix B.9)."""
 
-    def __init__(self):
+    def __init__(self, name, size):
         super().__init__()
-        self.encoder = torchvision.models.resnet18()
-        self.encoder.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
-        self.encoder.maxpool = torch.nn.Identity()
-        self.encoder.fc = torch.nn.Identity()
-        self.projection = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
+        if name.startswith("vit_"):
+            import timm
+
+            self.encoder = timm.create_model(f"{name}_{'' if '_patch' in name else 'patch16_'}224", img_size=size, num_classes=0)
+            features = self.encoder.num_features
+        else:
+            self.encoder = getattr(torchvision.models, name)()
+            features = self.encoder.fc.in_features
+            self.encoder.fc = torch.nn.Identity()
+            if size <= 64:
+                self.encoder.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+                self.encoder.maxpool = torch.nn.Identity()
+        self.projection = torch.nn.Sequential(torch.nn.Linear(features, features), torch.nn.ReLU(), torch.nn.Linear(features, 128))
 
     def forward(self, x):
         return self.projection(self.encoder(x))
@@ -46,6 +54,7 @@ def main():
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast")
     parser.add_argument("--batch", type=int, default=64, help="pictures in a step; each gives two views")
     parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--encoder", default="resnet18", help="resnet18, resnet50, vit_small, ...")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5)
@@ -53,7 +62,7 @@ def main():
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model = Model().train()
+    model = Model(options.encoder, options.size).train()
     views = 2 * options.batch
     x = torch.randn(views, 3, options.size, options.size)
     if options.mode != "eager":
