@@ -28,9 +28,10 @@ struct RestoreChoice {
   }
 };
 
-std::vector<bfloat16> rounded(const std::vector<float>& values) {
+template <class T>
+std::vector<bfloat16> rounded(const std::vector<T>& values) {
   std::vector<bfloat16> out;
-  for (const float v : values) out.push_back(bfloat16(v));
+  for (const T v : values) out.push_back(bfloat16(static_cast<float>(v)));
   return out;
 }
 std::vector<double> widened(const std::vector<bfloat16>& values) {
@@ -98,10 +99,16 @@ void check(sslcake::Random& random, const ConvShape& s) {
       kernels::conv2d_input_grad(s, in.dy.data(), in.w.data(), dx.data());
       kernels::conv2d_weight_grad(s, in.x.data(), in.dy.data(), dw.data());
       CHECK(y == y_sums);
+      std::vector<float> bias;
+      for (std::int64_t o = 0; o < s.o; ++o) bias.push_back(static_cast<float>(o % 7 - 3));
+      kernels::conv2d_forward(s, in.x.data(), in.w.data(), y_sums.data(), bias.data());
       if (integers) {
-        CHECK(y == rounded({wanted.y.begin(), wanted.y.end()}));
-        CHECK(dx == rounded({wanted.dx.begin(), wanted.dx.end()}));
+        CHECK(y == rounded(wanted.y));
+        CHECK(dx == rounded(wanted.dx));
         CHECK(test::widen(dw) == wanted.dw);
+        std::vector<double> biased = wanted.y;
+        for (std::size_t i = 0; i < biased.size(); ++i) biased[i] += static_cast<double>(bias[i % bias.size()]);
+        CHECK(y_sums == rounded(biased));
       } else {
         CHECK(excess(widened(y), wanted.y, size.y, true) == 0);
         CHECK(excess(widened(dx), wanted.dx, size.dx, true) == 0);
@@ -139,6 +146,8 @@ TEST_CASE("bfloat16 convolutions: the kernels that networks have") {
   check(random, {.n = 2, .h = 9, .w = 7, .c = 40, .o = 70, .stride_h = 2, .stride_w = 2});
   check(random, {.n = 3, .h = 8, .w = 8, .c = 32, .o = 64, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
+  check(random, {.n = 1, .h = 9, .w = 8, .c = 24, .o = 20, .kh = 3, .kw = 2, .stride_h = 2, .pad_h = 1, .pad_w = 1, .dilation_h = 2});
+  check(random, {.n = 700, .h = 1, .w = 1, .c = 68, .o = 50});    // a linear layer
   check(random, {.n = 1, .h = 4, .w = 4, .c = 600, .o = 40});     // several blocks along the sum
   check(random, {.n = 60, .h = 32, .w = 32, .c = 20, .o = 24});   // several slices of images
   check(random, {.n = 0, .h = 4, .w = 4, .c = 8, .o = 8});
@@ -156,12 +165,12 @@ TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and writ
                                ConvShape{.n = 1, .h = 5, .w = 5, .c = 320, .o = 64}}) {
       const Operands in(random, s, true);
       const Results wanted = exact(s, widened(in.x), test::widen(in.w), widened(in.dy));
-      std::vector<float> y(wanted.y.size(), std::nanf("")), dx(wanted.dx.size(), std::nanf("")), dw(wanted.dw.size(), std::nanf(""));
-      variant.kernels->conv2d_pairs(s, false, in.x.data(), in.w.data(), y.data(), nullptr, nullptr, nullptr);
-      variant.kernels->conv2d_pairs(s, true, in.dy.data(), in.w.data(), dx.data(), nullptr, nullptr, nullptr);
-      CHECK(test::widen(y) == wanted.y);
-      CHECK(test::widen(dx) == wanted.dx);
-      if (s.taps() > 1) continue;
+      std::vector<bfloat16> y(wanted.y.size(), bfloat16(std::nanf(""))), dx(wanted.dx.size(), bfloat16(std::nanf("")));
+      std::vector<float> dw(wanted.dw.size(), std::nanf(""));
+      variant.kernels->conv2d_pairs(s, false, in.x.data(), in.w.data(), nullptr, y.data(), nullptr, nullptr, nullptr);
+      variant.kernels->conv2d_pairs(s, true, in.dy.data(), in.w.data(), nullptr, dx.data(), nullptr, nullptr, nullptr);
+      CHECK(y == rounded(wanted.y));
+      CHECK(dx == rounded(wanted.dx));
       variant.kernels->conv2d_weight_grad_pairs(s, in.x.data(), in.dy.data(), dw.data());
       CHECK(test::widen(dw) == wanted.dw);
     }

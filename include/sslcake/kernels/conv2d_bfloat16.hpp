@@ -8,8 +8,9 @@
 namespace sslcake::inline v0::kernels {
 
 /// conv2d.hpp has what these compute and throw. Weights and their gradient are float32, so are all sums; each result is rounded
-/// once. (Sums per channel are those of the results before they are rounded, or after it, as the kernel finds it.)
-void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y);
+/// once. (Sums per channel are those of the results before they are rounded, or after it, as the kernel finds it.) `bias`, one
+/// number per result channel, is added before that.
+void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* bias = nullptr);
 void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* center, double* sum,
                          double* sum_sq);
 void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy, const float* w, bfloat16* dx);

@@ -48,31 +48,42 @@ inline void narrow(std::int64_t count, const float* from, bfloat16* to) {
   parallel_for(count, 1 << 15, [&](std::int64_t begin, std::int64_t end) { kernels.narrow(end - begin, from + begin, to + begin); });
 }
 
-/// Whether the products are done on pairs of bfloat16, of `source` channels.
-inline bool takes_pairs(const ConvShape& shape, std::int64_t source) {
-  return variant().conv2d_pairs && shape.groups == 1 && source % 2 == 0 && source >= 8;
-}
-
 inline bool bfloat16_winograd(const ConvShape& shape, bool input_grad) {
   return variant().conv2d_winograd_bfloat16 && takes_winograd(shape, input_grad);
 }
 
+/// Whether the products are done on pairs of bfloat16, of `source` channels.
+inline bool takes_pairs(const ConvShape& shape, std::int64_t source, bool input_grad) {
+  return variant().conv2d_pairs && shape.groups == 1 && source % 2 == 0 && source >= 8 && !bfloat16_winograd(shape, input_grad);
+}
+
+/// y (pixels,O) += bias (O); nothing if that is null.
+template <class T>
+void add_bias(const ConvShape& shape, const float* bias, T* y) {
+  if (!bias) return;
+  const std::int64_t channels = shape.o, pixels = shape.n * shape.oh() * shape.ow();
+  parallel_for(pixels, 1 + (1 << 15) / (channels + 1), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p)
+      for (std::int64_t o = 0; o < channels; ++o) y[p * channels + o] = T(static_cast<float>(y[p * channels + o]) + bias[o]);
+  });
+}
+
 }  // namespace detail
 
-SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y) {
+SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* bias) {
   detail::check(shape);
-  if (detail::bfloat16_winograd(shape, false))
-    return variant().conv2d_winograd_bfloat16(shape, false, x, w, y, nullptr, nullptr, nullptr);
-  const bool pairs = detail::takes_pairs(shape, shape.c);
+  if (detail::takes_pairs(shape, shape.c, false))
+    return variant().conv2d_pairs(shape, false, x, w, bias, y, nullptr, nullptr, nullptr);
+  if (detail::bfloat16_winograd(shape, false)) {
+    variant().conv2d_winograd_bfloat16(shape, false, x, w, y, nullptr, nullptr, nullptr);
+    return detail::add_bias(shape, bias, y);
+  }
   const detail::Slices slices(shape);
-  const Workspace<float> wide_x(pairs ? 0 : slices.images() * slices.x()), wide_y(slices.images() * slices.y());
+  const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   slices.each([&](std::int64_t n, const ConvShape& slice) {
-    if (pairs) {
-      variant().conv2d_pairs(slice, false, x + n * slices.x(), w, wide_y.data(), nullptr, nullptr, nullptr);
-    } else {
-      detail::widen(slice.n * slices.x(), x + n * slices.x(), wide_x.data());
-      variant().conv2d_forward(slice, wide_x.data(), w, wide_y.data());
-    }
+    detail::widen(slice.n * slices.x(), x + n * slices.x(), wide_x.data());
+    variant().conv2d_forward(slice, wide_x.data(), w, wide_y.data());
+    detail::add_bias(slice, bias, wide_y.data());
     detail::narrow(slice.n * slices.y(), wide_y.data(), y + n * slices.y());
   });
 }
@@ -80,21 +91,18 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, co
 SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* center,
                                         double* sum, double* sum_sq) {
   detail::check(shape);
+  if (detail::takes_pairs(shape, shape.c, false))
+    return variant().conv2d_pairs(shape, false, x, w, nullptr, y, center, sum, sum_sq);
   if (detail::bfloat16_winograd(shape, false))
     return variant().conv2d_winograd_bfloat16(shape, false, x, w, y, center, sum, sum_sq);
-  const bool pairs = detail::takes_pairs(shape, shape.c);
   const detail::Slices slices(shape);
-  const Workspace<float> wide_x(pairs ? 0 : slices.images() * slices.x()), wide_y(slices.images() * slices.y());
+  const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   const Workspace<double> first(shape.o), second(shape.o);
   std::fill_n(sum, shape.o, 0.0);
   std::fill_n(sum_sq, shape.o, 0.0);
   slices.each([&](std::int64_t n, const ConvShape& slice) {
-    if (pairs) {
-      variant().conv2d_pairs(slice, false, x + n * slices.x(), w, wide_y.data(), center, first.data(), second.data());
-    } else {
-      detail::widen(slice.n * slices.x(), x + n * slices.x(), wide_x.data());
-      variant().conv2d_forward_sums(slice, wide_x.data(), w, wide_y.data(), center, first.data(), second.data());
-    }
+    detail::widen(slice.n * slices.x(), x + n * slices.x(), wide_x.data());
+    variant().conv2d_forward_sums(slice, wide_x.data(), w, wide_y.data(), center, first.data(), second.data());
     detail::narrow(slice.n * slices.y(), wide_y.data(), y + n * slices.y());
     for (std::int64_t o = 0; o < shape.o; ++o) sum[o] += first[o], sum_sq[o] += second[o];
   });
@@ -102,18 +110,15 @@ SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* 
 
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy, const float* w, bfloat16* dx) {
   detail::check(shape);
+  if (detail::takes_pairs(shape, shape.o, true))
+    return variant().conv2d_pairs(shape, true, dy, w, nullptr, dx, nullptr, nullptr, nullptr);
   if (detail::bfloat16_winograd(shape, true))
     return variant().conv2d_winograd_bfloat16(shape, true, dy, w, dx, nullptr, nullptr, nullptr);
-  const bool pairs = detail::takes_pairs(shape, shape.o);
   const detail::Slices slices(shape);
-  const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(pairs ? 0 : slices.images() * slices.y());
+  const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   slices.each([&](std::int64_t n, const ConvShape& slice) {
-    if (pairs) {
-      variant().conv2d_pairs(slice, true, dy + n * slices.y(), w, wide_x.data(), nullptr, nullptr, nullptr);
-    } else {
-      detail::widen(slice.n * slices.y(), dy + n * slices.y(), wide_y.data());
-      variant().conv2d_input_grad(slice, wide_y.data(), w, wide_x.data());
-    }
+    detail::widen(slice.n * slices.y(), dy + n * slices.y(), wide_y.data());
+    variant().conv2d_input_grad(slice, wide_y.data(), w, wide_x.data());
     detail::narrow(slice.n * slices.x(), wide_x.data(), dx + n * slices.x());
   });
 }
@@ -121,7 +126,7 @@ SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy
 SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) {
   detail::check(shape);
   if (detail::bfloat16_winograd(shape, false)) return variant().conv2d_winograd_weight_grad_bfloat16(shape, x, dy, dw);
-  if (variant().conv2d_weight_grad_pairs && shape.taps() == 1 && shape.pad_h == 0 && shape.pad_w == 0 && shape.groups == 1)
+  if (variant().conv2d_weight_grad_pairs && shape.groups == 1 && shape.c >= 8)
     return variant().conv2d_weight_grad_pairs(shape, x, dy, dw);
   const detail::Slices slices(shape);
   const std::int64_t count = shape.o * shape.taps() * shape.group_c();

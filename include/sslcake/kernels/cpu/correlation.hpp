@@ -62,18 +62,16 @@ class TilePlan {
   struct Tile {
     std::int32_t count, kind;
   };
-  /// Writes the part's tiles, and for pixel r of tile i, at [i·tile_rows + r], where its source begins and its result
-  /// goes. Tiles are filled up with copies of their last pixel. Returns the number of tiles.
-  std::int64_t fill(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles, const float** from,
-                    float** to) const;
+  /// Writes the part's tiles, and for pixel r of tile i, at [i·tile_rows + r], where its source begins and at which number
+  /// of the result it goes. Tiles are filled up with copies of their last pixel. Returns the number of tiles.
+  std::int64_t fill(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from, std::int64_t* to) const;
 
  private:
   enum class Order { positions, strips, pixels };
   void list_steps();
-  std::int64_t fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles, const float** from,
-                              float** to) const;
-  std::int64_t fill_strip(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
-                          const float** from, float** to) const;
+  std::int64_t fill_positions(std::int64_t part, const float* source, Tile* tiles, const float** from, std::int64_t* to) const;
+  std::int64_t fill_strip(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from,
+                          std::int64_t* to) const;
 
   const Correlation& c_;
   std::int64_t tile_rows_;

@@ -113,10 +113,10 @@ SSLCAKE_INLINE void TilePlan::list_steps() {
     }
 }
 
-SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* source, float* result, float* scratch, Tile* tiles,
-                                           const float** from, float** to) const {
-  if (order_ == Order::positions) return fill_positions(part, source, result, tiles, from, to);
-  if (order_ == Order::strips) return fill_strip(part, source, result, scratch, tiles, from, to);
+SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from,
+                                           std::int64_t* to) const {
+  if (order_ == Order::positions) return fill_positions(part, source, tiles, from, to);
+  if (order_ == Order::strips) return fill_strip(part, source, scratch, tiles, from, to);
   const std::int64_t pixels = c_.images * c_.rows * c_.columns;
   const std::int64_t begin = ceil_div(pixels, tile_rows_) * part / inner_parts_ * tile_rows_;
   const std::int64_t end = std::min(pixels, ceil_div(pixels, tile_rows_) * (part + 1) / inner_parts_ * tile_rows_);
@@ -126,26 +126,26 @@ SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* sourc
     for (std::int64_t r = 0; r < tile_rows_; ++r) {
       const std::int64_t pixel = std::min(at + r, end - 1);
       from[count * tile_rows_ + r] = source + pixel * c_.source_pixel;
-      to[count * tile_rows_ + r] = result + c_.result_begin + pixel * c_.result_pixel;
+      to[count * tile_rows_ + r] = c_.result_begin + pixel * c_.result_pixel;
     }
   }
   return count;
 }
 
 /// Tile i is position begin + i of some neighbouring images.
-SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const float* source, float* result, Tile* tiles,
-                                                     const float** from, float** to) const {
+SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const float* source, Tile* tiles, const float** from,
+                                                     std::int64_t* to) const {
   const std::int64_t positions = c_.rows * c_.columns, inner = part % inner_parts_, image = part / inner_parts_ * tile_rows_;
   const std::int64_t begin = positions * inner / inner_parts_, end = positions * (inner + 1) / inner_parts_;
   const std::int64_t count = std::min(tile_rows_, c_.images - image), source_image = c_.height * c_.width * c_.source_pixel;
   source += image * source_image;
-  result += c_.result_begin + image * c_.result_image;
+  const std::int64_t result = c_.result_begin + image * c_.result_image;
   std::int64_t p = begin / c_.columns, q = begin % c_.columns;
   for (std::int64_t at = begin; at < end; ++at, ++tiles) {
     const std::int32_t row = row_class_[static_cast<std::size_t>(p)], column = column_class_[static_cast<std::size_t>(q)];
     *tiles = {static_cast<std::int32_t>(count), row * column_classes_ + column};
     const float* a = source + (p * c_.step_h * c_.width + q * c_.step_w) * c_.source_pixel;
-    float* b = result + p * c_.result_row + q * c_.result_pixel;
+    std::int64_t b = result + p * c_.result_row + q * c_.result_pixel;
     for (std::int64_t r = 0; r < tile_rows_; ++r) {
       *from++ = a, *to++ = b;
       if (r + 1 < count) a += source_image, b += c_.result_image;
@@ -156,8 +156,8 @@ SSLCAKE_INLINE std::int64_t TilePlan::fill_positions(std::int64_t part, const fl
 }
 
 /// Some rows of one image, all their pixels in a row.
-SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float* source, float* result, float* scratch,
-                                                 Tile* tiles, const float** from, float** to) const {
+SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float* source, float* scratch, Tile* tiles,
+                                                 const float** from, std::int64_t* to) const {
   const std::int64_t image = part / inner_parts_, inner = part % inner_parts_;
   const std::int64_t begin = c_.rows * inner / inner_parts_, end = c_.rows * (inner + 1) / inner_parts_;
   const std::int64_t pixels = (end - begin) * c_.columns, count = ceil_div(pixels, tile_rows_);
@@ -172,7 +172,7 @@ SSLCAKE_INLINE std::int64_t TilePlan::fill_strip(std::int64_t part, const float*
   } else {
     source += begin * c_.step_h * pitch * c_.source_pixel;
   }
-  result += c_.result_begin + image * c_.result_image + begin * c_.result_row;
+  const std::int64_t result = c_.result_begin + image * c_.result_image + begin * c_.result_row;
   std::int64_t p = 0, q = 0;
   for (std::int64_t at = 0; at < count * tile_rows_; ++at) {
     from[at] = source + (p * c_.step_h * pitch + q * c_.step_w) * c_.source_pixel;

@@ -28,10 +28,10 @@ struct Variant {
   void (*conv2d_winograd_bfloat16)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, bfloat16* result,
                                    const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_winograd_weight_grad_bfloat16)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
-  // Products of bfloat16 pairs, where there is an instruction for them, for one group and an even number of source channels;
-  // the weight gradient for 1x1 kernels without padding. The results are float32.
-  void (*conv2d_pairs)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, float* result,
-                       const float* center, double* sum, double* sum_sq) = nullptr;
+  // Products of bfloat16 pairs, where there is an instruction for them, for one group; forward pass (with a bias or sums) and
+  // input gradient for an even number of source channels.
+  void (*conv2d_pairs)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, const float* bias,
+                       bfloat16* result, const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_weight_grad_pairs)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
   void (*widen)(std::int64_t count, const bfloat16* from, float* to);
   void (*narrow)(std::int64_t count, const float* from, bfloat16* to);

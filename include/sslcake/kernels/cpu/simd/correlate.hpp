@@ -47,19 +47,22 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const PackedWeig
   });
 }
 
-/// Sums of results per channel, taken while the results are still in the cache: of (y - center) and of its square.
-struct ChannelSums {
-  const float* center = nullptr;  // one per result channel
-  float* partial = nullptr;       // (parts, 2, channels)
+/// What is done to results while they are still in the cache: a bias added (to bfloat16 only), and sums per channel of
+/// (y - center) and of its square.
+struct Epilogue {
+  const float* bias = nullptr;    // one per result channel
+  const float* center = nullptr;  // the same
+  float* partial = nullptr;       // (parts, 2, channels); null: no sums
   std::int64_t channels = 0;
 };
 
+/// Sums over the results rows[·][0 .. V·lanes) of all pixels.
 template <int V>
 SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void sum_columns(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows,
                                                       std::int64_t column, const float* center, float* sum, float* squares) {
   Vector middle[V], first[V] = {}, second[V] = {};
   SSLCAKE_UNROLL
-  for (int v = 0; v < V; ++v) middle[v] = *reinterpret_cast<const UnalignedVector*>(center + column + v * lanes);
+  for (int v = 0; v < V; ++v) middle[v] = *reinterpret_cast<const UnalignedVector*>(center + v * lanes);
   for (std::int64_t i = 0; i < count; ++i)
     for (std::int64_t r = 0; r < tiles[i].count; ++r) {
       const float* y = rows[i * tile_rows + r] + column;
@@ -72,22 +75,23 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void sum_columns(const detail::TilePlan::Ti
     }
   SSLCAKE_UNROLL
   for (int v = 0; v < V; ++v) {
-    *reinterpret_cast<UnalignedVector*>(sum + column + v * lanes) = first[v];
-    *reinterpret_cast<UnalignedVector*>(squares + column + v * lanes) = second[v];
+    *reinterpret_cast<UnalignedVector*>(sum + v * lanes) = first[v];
+    *reinterpret_cast<UnalignedVector*>(squares + v * lanes) = second[v];
   }
 }
 
-/// The sums of one part for channels [column, column + width).
-inline void add_sums(const ChannelSums& sums, std::int64_t part, const detail::TilePlan::Tile* tiles, std::int64_t count,
-                     float* const* rows, std::int64_t column, std::int64_t width) {
-  float *sum = sums.partial + part * 2 * sums.channels, *squares = sum + sums.channels;
-  if (width == tile_columns) return sum_columns<2>(tiles, count, rows, column, sums.center, sum, squares);
-  if (width == lanes) return sum_columns<1>(tiles, count, rows, column, sums.center, sum, squares);
-  for (std::int64_t j = column; j < column + width; ++j) {
+/// The sums of one part for channels [channel, channel + width), which stand in columns [column, column + width) of the rows.
+inline void add_sums(const Epilogue& to, std::int64_t part, const detail::TilePlan::Tile* tiles, std::int64_t count,
+                     float* const* rows, std::int64_t column, std::int64_t channel, std::int64_t width) {
+  float *sum = to.partial + part * 2 * to.channels + channel, *squares = sum + to.channels;
+  const float* center = to.center + channel;
+  if (width == tile_columns) return sum_columns<2>(tiles, count, rows, column, center, sum, squares);
+  if (width == lanes) return sum_columns<1>(tiles, count, rows, column, center, sum, squares);
+  for (std::int64_t j = 0; j < width; ++j) {
     float first = 0, second = 0;
     for (std::int64_t i = 0; i < count; ++i)
       for (std::int64_t r = 0; r < tiles[i].count; ++r) {
-        const float d = rows[i * tile_rows + r][j] - sums.center[j];
+        const float d = rows[i * tile_rows + r][column + j] - center[j];
         first += d;
         second += d * d;
       }
@@ -95,24 +99,68 @@ inline void add_sums(const ChannelSums& sums, std::int64_t part, const detail::T
   }
 }
 
-/// One part of the pixels, panels [first, last).
-template <bool pairs = false>
-void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w,
-                           const float* source, float* result, std::int64_t part, std::int64_t first, std::int64_t last,
-                           const ChannelSums& sums) {
-  const Workspace<float> scratch(plan.scratch());
-  const Workspace<const float*> from(plan.most_tiles() * tile_rows);
-  const Workspace<float*> to(plan.most_tiles() * tile_rows);
+/// result[at[p]] .. = rows[p] (+ bias), rounded to bfloat16: V vectors of every pixel.
+template <int V>
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void round_columns(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows,
+                                                        const std::int64_t* at, const float* bias, bfloat16* result) {
+  Vector shift[V] = {};
+  SSLCAKE_UNROLL
+  for (int v = 0; v < V; ++v)
+    if (bias) shift[v] = *reinterpret_cast<const UnalignedVector*>(bias + v * lanes);
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t r = 0; r < tiles[i].count; ++r) {
+      const float* y = rows[i * tile_rows + r];
+      bfloat16* out = result + at[i * tile_rows + r];
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) store(Vector(*reinterpret_cast<const UnalignedVector*>(y + v * lanes) + shift[v]), out + v * lanes);
+    }
+}
+
+inline void round_panel(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows, const std::int64_t* at,
+                        const float* bias, bfloat16* result, std::int64_t width) {
+  if (width == tile_columns) return round_columns<2>(tiles, count, rows, at, bias, result);
+  if (width == lanes) return round_columns<1>(tiles, count, rows, at, bias, result);
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t r = 0; r < tiles[i].count; ++r)
+      for (std::int64_t j = 0; j < width; ++j)
+        result[at[i * tile_rows + r] + j] = bfloat16(rows[i * tile_rows + r][j] + (bias ? bias[j] : 0.0f));
+}
+
+/// What is stored as the result of products of floats, and of pairs of bfloat16.
+template <bool pairs>
+struct ResultOf {
+  using type = float;
+};
+template <>
+struct ResultOf<true> {
+  using type = bfloat16;
+};
+
+/// One part of the pixels, panels [first, last). Tiles of floats stand in the result itself while the blocks of k pass;
+/// those of bfloat16 in a panel of floats beside it, which is rounded once at the end.
+template <bool pairs>
+void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w, const float* source,
+                    typename ResultOf<pairs>::type* result, std::int64_t part, std::int64_t first, std::int64_t last,
+                    const Epilogue& epilogue) {
+  const std::int64_t most_rows = plan.most_tiles() * tile_rows;
+  const Workspace<float> scratch(plan.scratch()), beside(pairs ? most_rows * tile_columns : 0);
+  const Workspace<const float*> from(most_rows);
+  const Workspace<float*> to(most_rows);
+  const Workspace<std::int64_t> at(most_rows);
   const Workspace<detail::TilePlan::Tile> tiles(plan.most_tiles());
-  const std::int64_t count = plan.fill(part, source, result, scratch.data(), tiles.data(), from.data(), to.data());
+  const std::int64_t count = plan.fill(part, source, scratch.data(), tiles.data(), from.data(), at.data());
+  for (std::int64_t i = 0; i < count * tile_rows; ++i) {
+    if constexpr (pairs) to[i] = beside.data() + i * tile_columns;
+    else to[i] = result + at[i];
+  }
 
   // k is cut into blocks that leave a panel in the first cache: some taps, or some channels of one tap.
   const std::int64_t taps = static_cast<std::int64_t>(c.taps.size());
   const std::int64_t depth_block = w.depth < block_depth ? w.depth : block_depth;
   const std::int64_t tap_block = w.depth < block_depth ? block_depth / (w.depth + (w.depth == 0)) : 1;
-  for (std::int64_t at = first; at < last; ++at) {
-    const std::int64_t g = at / w.panels, j = at % w.panels, width = panel_width(w.results, j);
-    const std::int64_t column = g * w.results + j * tile_columns;
+  for (std::int64_t which = first; which < last; ++which) {
+    const std::int64_t g = which / w.panels, j = which % w.panels, width = panel_width(w.results, j);
+    const std::int64_t channel = g * w.results + j * tile_columns, column = pairs ? 0 : channel;
     // Pixels without any tap, or without channels to sum over, become zero in the first round.
     for (std::int64_t t = 0; t == 0 || t < taps; t += tap_block)
       for (std::int64_t k = 0; k == 0 || k < w.depth; k += block_depth) {
@@ -131,16 +179,19 @@ void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, 
           in.taps = steps.data() + t;
           in.tap_count = have - t < tap_block ? have - t : tap_block;
           in.rows = from.data() + i * tile_rows;
-          run_tile<pairs>(in, to.data() + i * tile_rows, column, tiles[i].count, w.width(j), accumulate);
+          run_tile<pairs>(in, to.data() + i * tile_rows, column, tiles[i].count, pairs ? static_cast<int>(width) : w.width(j), accumulate);
         }
       }
-    if (sums.partial) add_sums(sums, part, tiles.data(), count, to.data(), column, w.width(j));
+    if (epilogue.partial) add_sums(epilogue, part, tiles.data(), count, to.data(), column, channel, w.width(j));
+    if constexpr (pairs)
+      round_panel(tiles.data(), count, to.data(), at.data(), epilogue.bias ? epilogue.bias + channel : nullptr, result + channel,
+                  w.width(j));
   }
 }
 
 template <bool pairs = false>
 void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const PackedWeights& w, const float* source,
-                      float* result, const ChannelSums& sums = {}) {
+               typename ResultOf<pairs>::type* result, const Epilogue& epilogue = {}) {
   // Where there are few pixels, panels are shared out as well.
   const std::int64_t panels = w.groups * w.panels;
   std::int64_t panel_parts = 1;
@@ -148,7 +199,7 @@ void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const
   parallel_chunks(plan.parts() * panel_parts, [&](std::int64_t part) {
     const std::int64_t which = part % panel_parts;
     correlate_part<pairs>(c, plan, w, source, result, part / panel_parts, panels * which / panel_parts,
-                   panels * (which + 1) / panel_parts, sums);
+                          panels * (which + 1) / panel_parts, epilogue);
   });
 }
 
@@ -166,13 +217,13 @@ inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, f
 
 /// correlate, with the results' sums per channel as conv2d_forward_sums gives them.
 template <bool pairs = false>
-void correlate_sums(const detail::Correlation& c, const PackedWeights& packed, const float* source, float* result,
-                    const float* center, double* sum, double* sum_sq) {
+void correlate_sums(const detail::Correlation& c, const PackedWeights& packed, const float* source,
+                    typename ResultOf<pairs>::type* result, const float* center, double* sum, double* sum_sq) {
   const detail::TilePlan plan(c, tile_rows);
   const std::int64_t channels = packed.groups * packed.results;
   const Workspace<float> zeros(center ? 0 : channels), partial(plan.parts() * 2 * channels);
   if (!center && channels > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(channels));
-  correlate<pairs>(c, plan, packed, source, result, {center ? center : zeros.data(), partial.data(), channels});
+  correlate<pairs>(c, plan, packed, source, result, {nullptr, center ? center : zeros.data(), partial.data(), channels});
   parallel_for(channels, 32, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
     for (std::int64_t part = 0; part < plan.parts(); ++part)

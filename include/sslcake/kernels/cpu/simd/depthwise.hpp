@@ -51,23 +51,24 @@ inline void correlate_channels(const detail::Correlation& c, const ConvShape& s,
   parallel_chunks(plan.parts(), [&](std::int64_t part) {
     const Workspace<float> scratch(plan.scratch());
     const Workspace<const float*> from(plan.most_tiles() * tile_rows);
-    const Workspace<float*> to(plan.most_tiles() * tile_rows);
+    const Workspace<std::int64_t> to(plan.most_tiles() * tile_rows);
     const Workspace<detail::TilePlan::Tile> tiles(plan.most_tiles());
-    const std::int64_t count = plan.fill(part, source, result, scratch.data(), tiles.data(), from.data(), to.data());
+    const std::int64_t count = plan.fill(part, source, scratch.data(), tiles.data(), from.data(), to.data());
     for (std::int64_t i = 0; i < count * tile_rows; ++i) {
       const auto& tile = tiles[i / tile_rows];
       if (i % tile_rows >= tile.count) continue;
+      float* out = result + to[i];
       const std::vector<detail::TapStep>& taps = plan.steps(tile.kind);
       const std::int64_t n = static_cast<std::int64_t>(taps.size());
       std::int64_t ch = 0;
       for (; ch + 4 * lanes <= s.c; ch += 4 * lanes)
-        channel_tile<4>(from[i] + ch, taps.data(), n, by_tap.data() + ch, s.c, to[i] + ch);
+        channel_tile<4>(from[i] + ch, taps.data(), n, by_tap.data() + ch, s.c, out + ch);
       for (; ch + lanes <= s.c; ch += lanes)
-        channel_tile<1>(from[i] + ch, taps.data(), n, by_tap.data() + ch, s.c, to[i] + ch);
+        channel_tile<1>(from[i] + ch, taps.data(), n, by_tap.data() + ch, s.c, out + ch);
       for (; ch < s.c; ++ch) {
         float sum = 0;
         for (const detail::TapStep& tap : taps) sum += from[i][tap.shift + ch] * by_tap[tap.weight * s.c + ch];
-        to[i][ch] = sum;
+        out[ch] = sum;
       }
     }
   });

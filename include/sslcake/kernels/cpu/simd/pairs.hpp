@@ -1,24 +1,37 @@
 // Convolutions on pairs of bfloat16, two products to an instruction: forward pass and input gradient as in correlate.hpp,
-// a pair of neighbouring source channels taking the place of one; the weight gradient of 1x1 kernels on pairs of pixels.
+// a pair of neighbouring source channels taking the place of one; the weight gradient on pairs of pixels, tap after tap.
 // Read once per instruction set, see tile.hpp.
 #if defined(SSLCAKE_SIMD_NAMESPACE) && defined(SSLCAKE_SIMD_PAIRS)
 
 namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE {
 
-/// out[j] = (first[j], second[j]); second may be null (zeros).
-SSLCAKE_SIMD_TARGET inline void interleave(const bfloat16* first, const bfloat16* second, std::int64_t count, float* out) {
+/// out[j] = (first[j], second[j]) for `lanes` (or 8) numbers; null pointers stand for zeros.
+SSLCAKE_SIMD_TARGET SSLCAKE_ALWAYS_INLINE void interleave_vector(const bfloat16* first, const bfloat16* second, float* out) {
   typedef std::uint16_t Half __attribute__((vector_size(2 * lanes)));
   typedef std::uint32_t Bits __attribute__((vector_size(4 * lanes)));
+  Half low{}, high{};
+  if (first) __builtin_memcpy(&low, first, sizeof low);
+  if (second) __builtin_memcpy(&high, second, sizeof high);
+  const Bits bits = __builtin_convertvector(low, Bits) | __builtin_convertvector(high, Bits) << 16;
+  __builtin_memcpy(out, &bits, sizeof bits);
+}
+SSLCAKE_SIMD_TARGET SSLCAKE_ALWAYS_INLINE void interleave_eight(const bfloat16* first, const bfloat16* second, float* out) {
+  typedef std::uint16_t Half __attribute__((vector_size(16)));
+  Half low{}, high{};
+  if (first) __builtin_memcpy(&low, first, sizeof low);
+  if (second) __builtin_memcpy(&high, second, sizeof high);
+  const Half left = __builtin_shufflevector(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
+  const Half right = __builtin_shufflevector(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
+  __builtin_memcpy(out, &left, sizeof left);
+  __builtin_memcpy(out + 4, &right, sizeof right);
+}
+
+/// The same for `count` numbers.
+SSLCAKE_SIMD_TARGET inline void interleave(const bfloat16* first, const bfloat16* second, std::int64_t count, float* out) {
   std::int64_t j = 0;
-  for (; j + lanes <= count; j += lanes) {
-    Half low, high{};
-    __builtin_memcpy(&low, first + j, sizeof low);
-    if (second) __builtin_memcpy(&high, second + j, sizeof high);
-    const Bits bits = __builtin_convertvector(low, Bits) | __builtin_convertvector(high, Bits) << 16;
-    __builtin_memcpy(out + j, &bits, sizeof bits);
-  }
+  for (; j + lanes <= count; j += lanes) interleave_vector(first ? first + j : nullptr, second ? second + j : nullptr, out + j);
   for (; j < count; ++j) {
-    const std::uint32_t bits = first[j].bits | (second ? std::uint32_t{second[j].bits} << 16 : 0u);
+    const std::uint32_t bits = (first ? first[j].bits : 0u) | (second ? std::uint32_t{second[j].bits} << 16 : 0u);
     __builtin_memcpy(out + j, &bits, sizeof bits);
   }
 }
@@ -40,10 +53,10 @@ inline void pack_pairs(const ConvShape& s, bool input_grad, const float* w, cons
   });
 }
 
-/// Forward pass (with sums per channel unless `sum` is null) or, with input_grad, dx from dy. One group, an even number of
-/// source channels.
-inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* source, const float* w, float* result,
-                         const float* center, double* sum, double* sum_sq) {
+/// Forward pass (with a bias unless that is null, or sums per channel unless `sum` is null) or, with input_grad, dx from
+/// dy. One group, an even number of source channels.
+inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* source, const float* w, const float* bias,
+                         bfloat16* result, const float* center, double* sum, double* sum_sq) {
   ConvShape paired = s;
   (input_grad ? paired.o : paired.c) /= 2;
   const PackedWeights packed(1, s.taps(), (input_grad ? s.o : s.c) / 2, input_grad ? s.c : s.o);
@@ -55,14 +68,15 @@ inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* so
   } else {
     const detail::Correlation c = detail::forward_correlation(paired, false);
     if (sum) correlate_sums<true>(c, packed, pairs, result, center, sum, sum_sq);
-    else correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result);
+    else correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result, {bias, nullptr, nullptr, 0});
   }
 }
 
-/// The weight gradient of a 1x1 kernel without padding, one group: dw (O,C) = sum over pixels of dy[pixel,o] · x[pixel,c].
+/// The weight gradient of one group: dw (O,taps,C) = sum over result pixels of dy[pixel,o] · x[pixel moved by tap, c].
 class PairedWeightGrad {
  public:
   static constexpr std::int64_t block = 256;  // pixels whose panels fit into the first cache
+  static constexpr std::int64_t dy_panel = block / 2 * tile_rows + 16;  // panels apart by a power of two would share cache sets
 
   PairedWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy) : s_(s), x_(x), dy_(dy), pixels_(s.n * s.oh() * s.ow()) {
     for (std::int32_t i = 0; i < block / 2; ++i) identity_[2 * i] = identity_[2 * i + 1] = i;
@@ -71,40 +85,72 @@ class PairedWeightGrad {
 
   /// Output channels [o_begin, o_end), blocks [begin, end).
   void run(std::int64_t o_begin, std::int64_t o_end, std::int64_t begin, std::int64_t end, float* dw) const {
-    const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, panel = block / 2 * tile_rows;
-    const Workspace<float> dy(o_panels * panel), x(block / 2 * tile_columns);
+    const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, taps = s_.taps();
+    const Workspace<float> dy(o_panels * dy_panel), x(block / 2 * tile_columns);
+    const Workspace<const bfloat16*> seen(block);
     std::memset(dy.data(), 0, sizeof(float) * static_cast<std::size_t>(dy.size()));  // also what lies behind the last channel
     std::memset(x.data(), 0, sizeof(float) * static_cast<std::size_t>(x.size()));
     for (std::int64_t at = begin; at < end; ++at) {
-      const std::int64_t first = at * block, last = first + block < pixels_ ? first + block : pixels_;
-      for (std::int64_t j = 0; j < o_panels; ++j) {
-        const std::int64_t o = o_begin + j * tile_rows, count = o_end - o < tile_rows ? o_end - o : tile_rows;
-        for (std::int64_t p = first; p < last; p += 2)
-          interleave(dy_ + p * s_.o + o, p + 1 < last ? dy_ + (p + 1) * s_.o + o : nullptr, count,
-                     dy.data() + j * panel + (p - first) / 2 * tile_rows);
-      }
-      for (std::int64_t c = 0; c < s_.c; c += tile_columns) {
-        const std::int64_t width = s_.c - c < tile_columns ? s_.c - c : tile_columns, step = width > lanes ? tile_columns : lanes;
-        for (std::int64_t p = first; p < last; p += 2)
-          interleave(pixel(p) + c, p + 1 < last ? pixel(p + 1) + c : nullptr, width, x.data() + (p - first) / 2 * step);
-        OuterInput in{identity_, (last - first + 1) / 2, nullptr, x.data(), step};
-        for (std::int64_t j = 0; j < o_panels; ++j) {
-          const std::int64_t o = o_begin + j * tile_rows, height = o_end - o < tile_rows ? o_end - o : tile_rows;
-          float* rows[tile_rows];
-          for (std::int64_t r = 0; r < height; ++r) rows[r] = dw + (o + r) * s_.c;
-          in.a = dy.data() + j * panel;
-          run_outer_tile<true>(in, rows, c, static_cast<int>(height), static_cast<int>(width), at > begin);
+      const std::int64_t first = at * block, count = pixels_ - first < block ? pixels_ - first : block;
+      for (std::int64_t p = 0; p < count; p += 2)
+        pack_dy(dy_ + (first + p) * s_.o + o_begin, p + 1 < count ? s_.o : 0, o_end - o_begin, dy.data() + p / 2 * tile_rows);
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        find(first, count, tap, seen.data());
+        for (std::int64_t c = 0; c < s_.c; c += tile_columns) {
+          const std::int64_t width = s_.c - c < tile_columns ? s_.c - c : tile_columns, step = width > lanes ? tile_columns : lanes;
+          pack_x(seen.data(), (count + 1) / 2, c, width, step, x.data());
+          OuterInput in{identity_, (count + 1) / 2, nullptr, x.data(), step};
+          for (std::int64_t j = 0; j < o_panels; ++j) {
+            const std::int64_t o = o_begin + j * tile_rows, height = o_end - o < tile_rows ? o_end - o : tile_rows;
+            float* rows[tile_rows];
+            for (std::int64_t r = 0; r < height; ++r) rows[r] = dw + ((o + r) * taps + tap) * s_.c;
+            in.a = dy.data() + j * dy_panel;
+            run_outer_tile<true>(in, rows, c, static_cast<int>(height), static_cast<int>(width), at > begin);
+          }
         }
       }
     }
   }
 
  private:
-  /// The pixel of x that result pixel p sees.
-  const bfloat16* pixel(std::int64_t p) const {
-    if (s_.stride_h == 1 && s_.stride_w == 1) return x_ + p * s_.c;
-    const std::int64_t n = p / (s_.oh() * s_.ow()), i = p / s_.ow() % s_.oh() * s_.stride_h, j = p % s_.ow() * s_.stride_w;
-    return x_ + ((n * s_.h + i) * s_.w + j) * s_.c;
+  /// `channels` of two neighbouring pixels of dy (`next` numbers apart; 0: there is no second one), to all panels.
+  SSLCAKE_SIMD_TARGET static void pack_dy(const bfloat16* dy, std::int64_t next, std::int64_t channels, float* out) {
+    std::int64_t o = 0;
+    if constexpr (tile_rows == 8)
+      for (; o + 8 <= channels; o += 8, out += dy_panel) interleave_eight(dy + o, next ? dy + o + next : nullptr, out);
+    for (; o < channels; o += tile_rows, out += dy_panel)
+      interleave(dy + o, next ? dy + o + next : nullptr, channels - o < tile_rows ? channels - o : tile_rows, out);
+  }
+
+  /// Channels [c, c + width) of pairs of pixels.
+  SSLCAKE_SIMD_TARGET static void pack_x(const bfloat16* const* seen, std::int64_t pairs, std::int64_t c, std::int64_t width,
+                                         std::int64_t step, float* out) {
+    if (width == tile_columns)
+      for (std::int64_t p = 0; p < pairs; ++p, out += tile_columns) {
+        const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
+        interleave_vector(first ? first + c : nullptr, second ? second + c : nullptr, out);
+        interleave_vector(first ? first + c + lanes : nullptr, second ? second + c + lanes : nullptr, out + lanes);
+      }
+    else
+      for (std::int64_t p = 0; p < pairs; ++p, out += step) {
+        const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
+        interleave(first ? first + c : nullptr, second ? second + c : nullptr, width, out);
+      }
+  }
+
+  /// The pixels of x that result pixels [first, first + count) meet at a tap; null in the padding and behind the last.
+  void find(std::int64_t first, std::int64_t count, std::int64_t tap, const bfloat16** seen) const {
+    const std::int64_t rows = s_.oh(), columns = s_.ow();
+    const std::int64_t down = tap / s_.kw * s_.dilation_h - s_.pad_h, right = tap % s_.kw * s_.dilation_w - s_.pad_w;
+    std::int64_t n = first / (rows * columns), p = first / columns % rows, q = first % columns;
+    for (std::int64_t k = 0; k < count; ++k) {
+      const std::int64_t i = p * s_.stride_h + down, j = q * s_.stride_w + right;
+      seen[k] = i >= 0 && i < s_.h && j >= 0 && j < s_.w ? x_ + ((n * s_.h + i) * s_.w + j) * s_.c : nullptr;
+      if (++q < columns) continue;
+      q = 0;
+      if (++p == rows) p = 0, ++n;
+    }
+    if (count < block) seen[count] = nullptr;
   }
 
   const ConvShape& s_;
@@ -115,7 +161,7 @@ class PairedWeightGrad {
 
 inline void conv2d_weight_grad_pairs(const ConvShape& s, const bfloat16* x, const bfloat16* dy, float* dw) {
   const PairedWeightGrad job(s, x, dy);
-  const std::int64_t floats = s.o * s.c;
+  const std::int64_t floats = s.o * s.taps() * s.c;
   if (job.blocks() == 0 || floats == 0) {
     std::fill_n(dw, floats, 0.0f);
     return;
