@@ -32,7 +32,8 @@ TEST_CASE("a file of the original library: every type, and the same bytes when w
   CHECK(file.tensors.size() == 8);
   const std::pair<const char*, DType> types[] = {{"f32", DType::float32}, {"f64", DType::float64}, {"bf16", DType::bfloat16},
                                                  {"i64", DType::int64}, {"u8", DType::uint8}, {"bool", DType::boolean}};
-  for (const auto& [name, dtype] : types) {
+  for (const auto& [key, dtype] : types) {
+    const std::string name = key;  // Clang 14 lets no lambda capture a binding
     CAPTURE(name);
     const Tensor* t = find(file.tensors, name);
     REQUIRE(t);

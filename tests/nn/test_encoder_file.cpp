@@ -125,10 +125,11 @@ TEST_CASE("descriptions that lie are refused before a network is built from them
   CHECK(contains(refusal("\"stem_kernel\":3", "\"stem_kernel\":100000"), "larger than the"));
   CHECK(contains(refusal("\"kind\":\"resnet\"", "\"kind\":\"mlp\""), "of kind resnet or vit, got \"mlp\""));
   CHECK(contains(refusal("{", "{{"), "[json]"));
-  for (const auto& [key, value] : {std::pair("mean", "[1,2]"), {"mean", "1"}, {"deviation", "x"}, {"input_size", "1.5"}, {"sslcake_format", "one"}, {"sslcake_format", "0"}}) {
+  for (const auto& [name, value] : {std::pair("mean", "[1,2]"), {"mean", "1"}, {"deviation", "x"}, {"input_size", "1.5"}, {"sslcake_format", "one"}, {"sslcake_format", "0"}}) {
+    const char* key = name;  // Clang 14 lets no lambda capture a binding
     CAPTURE(key);
     nn::save_encoder(path, nn::cakenet({.width = 4}));
-    edit(path, [&, key = key, value = value](io::SafeTensors& f) { f.metadata[key] = value; });
+    edit(path, [&, value = value](io::SafeTensors& f) { f.metadata[key] = value; });
     CHECK(contains(message_of([&] { nn::load(path); }), path));
   }
 }

@@ -29,7 +29,8 @@ TEST_CASE("features are those of the network on the middle square, resized and n
   const auto encoder = network();
   const nn::Extractor extractor(encoder, info);
   CHECK(extractor.dim() == 32);
-  for (const auto& [width, height] : {std::pair(16, 16), {40, 24}, {9, 30}, {1, 1}}) {
+  for (const auto& size : {std::pair(16, 16), {40, 24}, {9, 30}, {1, 1}}) {
+    const int width = size.first, height = size.second;
     CAPTURE(width);
     const auto p = picture(width, height, 3);
     const int side = std::min(width, height);

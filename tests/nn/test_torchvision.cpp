@@ -24,7 +24,8 @@ bool check_torchvision(const std::string& arguments) {
 TEST_CASE("what we save loads into torchvision with strict=True and gives the same features") {
   if (python().empty()) return;
   Scratch folder;
-  for (const auto& [name, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}, {"vit_tiny_patch8", nn::Stem::imagenet}}) {
+  for (const auto& [kind, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}, {"vit_tiny_patch8", nn::Stem::imagenet}}) {
+    const std::string name = kind;  // Clang 14 lets no lambda capture a binding
     CAPTURE(name);
     const auto encoder = nn::make_encoder(name, {.stem = stem, .image_size = 64});
     const Tensor images = pictures(2, 64);

@@ -3,8 +3,12 @@
 
 #include <sslcake/autograd/tape.hpp>
 #include <sslcake/core/random.hpp>
+#include <sslcake/ops/arithmetic.hpp>
+#include <sslcake/ops/attention.hpp>
 #include <sslcake/ops/conv.hpp>
 #include <sslcake/ops/conv_norm_act.hpp>
+#include <sslcake/ops/layer_norm.hpp>
+#include <sslcake/ops/matmul.hpp>
 #include <sslcake/ops/pool.hpp>
 #include <sslcake/ops/reduce.hpp>
 #include <sslcake/ops/shape_ops.hpp>
@@ -74,6 +78,61 @@ TEST_CASE("bfloat16: convolution, batch norm, residual and ReLU in one unit, wit
     CHECK(apart(half.dresidual, single.dresidual) < 0.06);
     for (std::size_t i = 0; i < half.parameters.size(); ++i) CHECK(apart(half.parameters[i], single.parameters[i]) < 0.06);
   }
+}
+
+TEST_CASE("bfloat16: linear layers, with and without a bias, whatever the number of rows and channels") {
+  for (const Shape& shape : {Shape{2, 65, 48}, Shape{37, 17}, Shape{5, 3}, Shape{300, 64}})
+    for (const bool biased : {false, true}) {
+      CAPTURE(shape.str());
+      const Body body = [&](const Tensor& x, const Tensor&, std::vector<Tensor>& parameters) {
+        Random random(2, Purpose::test);
+        Tensor weight = random_normal(Shape{40, shape[-1]}, random), bias = random_normal(Shape{40}, random);
+        for (Tensor* p : {&weight, &bias})
+          if (biased || p == &weight) p->set_requires_grad(true), parameters.push_back(*p);
+        return ops::linear(x, weight, biased ? bias : Tensor{});
+      };
+      const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+      CHECK(half.y.dtype() == DType::bfloat16);
+      CHECK(half.dx.dtype() == DType::bfloat16);
+      CHECK(apart(half.y, single.y) < 0.01);
+      CHECK(apart(half.dx, single.dx) < 0.01);
+      for (std::size_t i = 0; i < half.parameters.size(); ++i) {
+        CHECK(half.parameters[i].dtype() == DType::float32);
+        CHECK(apart(half.parameters[i], single.parameters[i]) < 0.01);
+      }
+    }
+  CHECK(ops::linear(zeros({0, 8}, DType::bfloat16), ones({3, 8})).shape() == Shape{0, 3});
+  CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"), Error);
+}
+
+TEST_CASE("bfloat16: attention") {
+  const Body body = [](const Tensor& x, const Tensor&, std::vector<Tensor>&) { return ops::attention(x, 3); };
+  const Shape shape{2, 77, 3 * 3 * 16};
+  const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+  CHECK(half.y.dtype() == DType::bfloat16);
+  CHECK(half.dx.dtype() == DType::bfloat16);
+  CHECK(apart(half.y, single.y) < 0.01);
+  CHECK(apart(half.dx, single.dx) < 0.01);
+}
+
+TEST_CASE("bfloat16: a layer norm that rounds its result, and a sum that does not") {
+  Random random(3, Purpose::test);
+  const Shape shape{3, 50, 24};
+  const Tensor x = random_normal(shape, random), dy = random_normal(shape, random);
+  const auto pass = [&](bool half) {
+    Tensor input = x.clone(), gamma = random_normal({24}, random = Random(4, Purpose::test)), beta = random_normal({24}, random);
+    for (Tensor* t : {&input, &gamma, &beta}) t->set_requires_grad(true);
+    const Tensor branch = ops::layer_norm(input, gamma, beta, {.to_bfloat16 = half});
+    CHECK(branch.dtype() == (half ? DType::bfloat16 : DType::float32));
+    const Tensor y = input + branch;
+    CHECK(y.dtype() == DType::float32);
+    backward(y, dy);
+    CHECK(input.grad().dtype() == DType::float32);
+    return std::vector<Tensor>{y, input.grad(), gamma.grad(), beta.grad()};
+  };
+  const auto half = pass(true), single = pass(false);
+  for (std::size_t i = 0; i < half.size(); ++i) CHECK(apart(half[i], single[i]) < 0.005);
+  CHECK_THROWS_WITH_AS(x + zeros({24}, DType::bfloat16), doctest::Contains("one type"), Error);
 }
 
 TEST_CASE("bfloat16: pooling") {

@@ -129,14 +129,15 @@ TEST_CASE("fused and composed units are equal: result, gradients, running statis
   const std::array<Layer, 4> layers = {
       Layer{{4, 8, 8, 16}, {16, 3, 3, 16}, {.padding = 1}}, Layer{{3, 9, 7, 5}, {7, 3, 3, 5}, {.stride = 2, .padding = 1}},
       Layer{{2, 6, 6, 8}, {40, 1, 1, 8}, {}}, Layer{{5, 4, 4, 12}, {12, 3, 3, 1}, {.padding = 1, .groups = 12}}};
-  for (const auto& [x, w, conv] : layers)
+  for (const Layer& layer : layers)
     for (const Activation a : every_activation)
       for (const bool residual : {false, true})
         for (const bool training : {false, true})
           for (const DType dtype : {DType::float32, DType::float64}) {
+            const Shape &x = layer.x, &w = layer.w;
             INFO("x " << x.str() << " w " << w.str() << " " << name_of(a) << " residual " << residual << " training " << training
                       << " " << name_of(dtype));
-            const Unit unit{a, residual, training, conv};
+            const Unit unit{a, residual, training, layer.conv};
             const auto fused = run_layer(x, w, unit, dtype);
             const Composed choice;
             const auto composed = run_layer(x, w, unit, dtype);

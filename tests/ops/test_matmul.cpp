@@ -91,5 +91,5 @@ TEST_CASE("products refuse what does not fit") {
   check_error([] { ops::matmul(zeros({2, 3}), zeros({3, 2}, DType::float64)); }, {"[matmul]", "one type"});
   check_error([] { ops::matmul(zeros({2, 3}, DType::bfloat16), zeros({3, 2}, DType::bfloat16)); }, {"[matmul]", "bfloat16"});
   check_error([] { ops::linear(zeros({2, 3}), zeros({3, 2})); }, {"[linear]", "(2,3)", "(3,2)", "(out,in)"});
-  check_error([] { ops::linear(zeros({2, 3}), zeros({4, 3}), zeros({3})); }, {"[linear]", "bias (4)", "(3)"});
+  check_error([] { ops::linear(zeros({2, 3}), zeros({4, 3}), zeros({3})); }, {"[linear]", "bias of shape (4)", "(3)"});
 }

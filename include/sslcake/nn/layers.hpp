@@ -65,7 +65,8 @@ class LayerNorm : public Module {
  public:
   LayerNorm() = default;
   explicit LayerNorm(std::int64_t features, double eps = 1e-5);
-  Tensor forward(const Tensor& x) const;
+  /// to_bfloat16: the result is rounded, for layers that compute in bfloat16.
+  Tensor forward(const Tensor& x, bool to_bfloat16 = false) const;
 
  private:
   double eps_ = 1e-5;

@@ -80,9 +80,9 @@ SSLCAKE_INLINE LayerNorm::LayerNorm(std::int64_t features, double eps) : eps_(ep
   add_parameter("weight", ones({features}), Layout::plain, true);
   add_parameter("bias", zeros({features}), Layout::plain, true);
 }
-SSLCAKE_INLINE Tensor LayerNorm::forward(const Tensor& x) const {
+SSLCAKE_INLINE Tensor LayerNorm::forward(const Tensor& x, bool to_bfloat16) const {
   const ModuleScope scope(name());
-  return ops::layer_norm(x, tensor(0), tensor(1), {.dims = 1, .eps = eps_});
+  return ops::layer_norm(x, tensor(0), tensor(1), {.dims = 1, .eps = eps_, .to_bfloat16 = to_bfloat16});
 }
 
 // --- Dropout, Embedding ---------------------------------------------------------------------------------------------

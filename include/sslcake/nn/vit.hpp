@@ -34,7 +34,7 @@ class ViT : public Module {
   /// Errors: anything below 1, a patch that does not divide the picture, heads that do not divide the width.
   explicit ViT(const ViTConfig& config);
 
-  /// images (N,S,S,3), float32, S = image_size. pooled: the class token behind the last norm (N,D). stages: the tokens
+  /// images (N,S,S,3), float32 or bfloat16 (then the products are too; tokens and results stay float32), S = image_size. pooled: the class token behind the last norm (N,D). stages: the tokens
   /// of the patches after each quarter of the blocks (N,S/P,S/P,D), the last ones behind the norm.
   Features forward(const Tensor& images) const;
   std::int64_t dim() const { return config_.width; }
@@ -45,7 +45,8 @@ class ViT : public Module {
   class Block : public Module {
    public:
     explicit Block(const ViTConfig& config);
-    Tensor forward(const Tensor& x) const;
+    /// half: the branches compute in bfloat16; x and the result are float32.
+    Tensor forward(const Tensor& x, bool half) const;
 
    private:
     std::int64_t heads_;

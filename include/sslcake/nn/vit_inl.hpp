@@ -47,12 +47,12 @@ SSLCAKE_INLINE ViT::Block::Block(const ViTConfig& c)
   add_child<Module>("mlp", detail::Prefix{}.add("fc1", fc1_).add("fc2", fc2_));
 }
 
-SSLCAKE_INLINE Tensor ViT::Block::forward(const Tensor& x) const {
+SSLCAKE_INLINE Tensor ViT::Block::forward(const Tensor& x, bool half) const {
   const ModuleScope scope(name());
-  const Tensor qkv = qkv_.forward(norm1_.forward(x));
+  const Tensor qkv = qkv_.forward(norm1_.forward(x, half));
   detail::count_macs(2 * x.numel() * x.dim(1));  // q kᵀ and the sum of values
   const Tensor seen = x + proj_.forward(ops::attention(qkv, heads_));
-  return seen + fc2_.forward(ops::gelu(fc1_.forward(norm2_.forward(seen))));
+  return seen + fc2_.forward(ops::gelu(fc1_.forward(norm2_.forward(seen, half))));
 }
 
 SSLCAKE_INLINE ViT::ViT(const ViTConfig& config) : config_(config) {
@@ -83,8 +83,8 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
   if (images.dim(1) != size || images.dim(2) != size)
     fail(config_.name, "this transformer has positions for pictures of ", size, " x ", size, " pixels, got ", images.shape(),
          "; build it with their image_size");
-  if (images.dtype() != DType::float32)
-    fail(config_.name, "transformers compute in float32, got pictures in ", images.dtype(), "; choose --precision float32");
+  const bool half = images.dtype() == DType::bfloat16;
+  if (!half && images.dtype() != DType::float32) fail(config_.name, "expected pictures in float32 or bfloat16, got ", images.dtype());
   const ModuleScope scope(name());
   const std::int64_t n = images.dim(0), squares = grid * grid;
   Tensor x;
@@ -94,6 +94,7 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
     x = ops::linear(detail::cut_patches(images, config_.patch), ops::reshape(patches_.weight(), {width, -1}), patches_.bias());
     detail::count_macs(n * squares * patches_.weight().numel());
   }
+  if (half) x = ops::cast(x, DType::float32);  // the tokens stay float32 from block to block, as sums of many small terms must
   x = ops::concat({zeros({n, 1, width}) + tensor(0), x}, 1) + tensor(1);
   Features out;
   const auto blocks = static_cast<std::int64_t>(blocks_.size()), stages = static_cast<std::int64_t>(stage_dims().size());
@@ -101,7 +102,7 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
   {
     const ModuleScope inner("blocks");
     for (std::int64_t i = 0; i < blocks; ++i) {
-      x = blocks_[static_cast<std::size_t>(i)].forward(x);
+      x = blocks_[static_cast<std::size_t>(i)].forward(x, half);
       const auto done = static_cast<std::int64_t>(out.stages.size()) + 1;
       if (done < stages && i + 1 == blocks * done / stages) out.stages.push_back(squares_of(x));
     }

@@ -1,5 +1,6 @@
 // Arithmetic with broadcasting (NumPy's rule): shapes are aligned at the last dimension, and extents of 1 or missing
-// dimensions are repeated. Both tensors have one floating-point type; numbers take the tensor's type.
+// dimensions are repeated. Both tensors have one floating-point type (or, to be added, are float32 and bfloat16 of one
+// shape: the sum is float32); numbers take the tensor's type.
 //
 // The operators live in sslcake, so that `a * b + 1.0` works wherever the tensors come from.
 #pragma once

@@ -3,12 +3,39 @@
 #include "arithmetic.hpp"
 #include "broadcast.hpp"
 #include "elementwise.hpp"
+#include "loops.hpp"
+#include "shape_ops.hpp"
 #include "sum_to.hpp"
 
 namespace sslcake::inline v0::ops {
 
+namespace detail {
+
+/// float32 + bfloat16 of the same shape: a residual sum that keeps its precision.
+inline Tensor add_widened(const Tensor& a, const Tensor& b) {
+  Tensor y = empty_like(a);
+  float* to = y.mutable_data<float>();
+  parallel_for(a.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
+    const float* from = a.data<float>();
+    float wide[widened_block];
+    for (auto i = begin; i < end; i += widened_block) {
+      const auto n = std::min(widened_block, end - i);
+      widen(b.data<bfloat16>() + i, wide, n);
+      for (std::int64_t j = 0; j < n; ++j) to[i + j] = from[i + j] + wide[j];
+    }
+  });
+  return y;
+}
+
+}  // namespace detail
+
 // y = a + b: dy goes to both, summed over what was repeated.
 SSLCAKE_INLINE Tensor add(const Tensor& a, const Tensor& b) {
+  if (a.defined() && b.defined() && a.dtype() == DType::float32 && b.dtype() == DType::bfloat16 && a.shape() == b.shape())
+    return autograd::record("add", {a, b}, detail::add_widened(a, b), [](autograd::Backward& g) {
+      if (g.needs(0)) g.give(0, g.grad());
+      if (g.needs(1)) g.give(1, cast(g.grad(), DType::bfloat16));
+    });
   return autograd::record("add", {a, b}, detail::arithmetic(detail::Arithmetic::add, "add", a, b),
                           [sa = a.shape(), sb = b.shape()](autograd::Backward& g) {
     if (g.needs(0)) g.give(0, detail::sum_to(g.grad(), sa));

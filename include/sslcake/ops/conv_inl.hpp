@@ -24,32 +24,6 @@ inline void add_channel_bias(Tensor& y, const Tensor& bias) {
   });
 }
 
-/// The gradient of a bias: Σ over all but the channels, in float64, chunk by chunk.
-inline Tensor channel_bias_grad(const Tensor& dy) {
-  const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
-  Tensor db(Shape{channels}, parameter_type(dy.dtype()));
-  dispatch_floating(dy.dtype(), "conv2d", [&](auto zero) {
-    using S = decltype(zero);
-    using T = compute_t<S>;
-    const S* p = dy.data<S>();
-    const std::int64_t chunks = chunk_count(rows, 1 + (1 << 15) / std::max<std::int64_t>(channels, 1));
-    const Workspace<double> partial(chunks * channels);
-    parallel_chunks(chunks, [&](std::int64_t k) {
-      double* sum = partial.data() + k * channels;
-      std::fill_n(sum, channels, 0.0);
-      for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r)
-        for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(static_cast<T>(p[r * channels + c]));
-    });
-    T* out = db.mutable_data<T>();
-    for (std::int64_t c = 0; c < channels; ++c) {
-      double sum = 0;
-      for (std::int64_t k = 0; k < chunks; ++k) sum += partial[k * channels + c];
-      out[c] = static_cast<T>(sum);
-    }
-  });
-  return db;
-}
-
 }  // namespace detail
 
 SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
@@ -66,7 +40,7 @@ SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor
   return autograd::record("conv2d", {x, weight, bias}, y, [s, sx, sw](autograd::Backward& b) {
     if (b.needs(0)) b.give(0, detail::conv_input_grad(s, b.grad(), sw.get()));
     if (b.needs(1)) b.give(1, detail::conv_weight_grad(s, sx.get(), b.grad()));
-    if (b.needs(2)) b.give(2, detail::channel_bias_grad(b.grad()));
+    if (b.needs(2)) b.give(2, detail::bias_grad(b.grad()));
   });
 }
 
@@ -123,7 +97,7 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
   return autograd::record("conv_transpose2d", {x, weight, bias}, y, [s, sx, sw](autograd::Backward& b) {
     if (b.needs(0)) b.give(0, detail::conv_forward(s, b.grad(), sw.get()));
     if (b.needs(1)) b.give(1, detail::conv_weight_grad(s, b.grad(), sx.get()));
-    if (b.needs(2)) b.give(2, detail::channel_bias_grad(b.grad()));
+    if (b.needs(2)) b.give(2, detail::bias_grad(b.grad()));
   });
 }
 

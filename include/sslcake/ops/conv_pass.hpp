@@ -5,6 +5,7 @@
 
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_bfloat16.hpp"
+#include "../kernels/norm.hpp"
 #include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops::detail {
@@ -98,6 +99,21 @@ inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, con
     kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<compute_t<T>>());
   });
   return dw;
+}
+
+/// The gradient of a bias along the last dimension: Σ over all others of dy, in float64.
+inline Tensor bias_grad(const Tensor& dy) {
+  const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
+  if (rows == 0) return zeros(Shape{channels}, parameter_type(dy.dtype()));
+  Tensor db(Shape{channels}, parameter_type(dy.dtype()));
+  std::vector<double> mean(static_cast<std::size_t>(channels)), variance(mean.size());
+  dispatch_floating(dy.dtype(), "bias", [&](auto zero) {
+    using T = decltype(zero);
+    kernels::channel_moments<T>(rows, channels, dy.data<T>(), mean.data(), variance.data());
+    auto* out = db.mutable_data<compute_t<T>>();
+    for (std::size_t c = 0; c < mean.size(); ++c) out[c] = static_cast<compute_t<T>>(mean[c] * static_cast<double>(rows));
+  });
+  return db;
 }
 
 }  // namespace sslcake::inline v0::ops::detail

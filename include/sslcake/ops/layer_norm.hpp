@@ -9,8 +9,9 @@ namespace sslcake::inline v0::ops {
 struct LayerNormOptions {
   int dims = 1;       // how many dimensions, from the last, are normalised together
   double eps = 1e-5;  // PyTorch's default; vision transformers use 1e-6 (timm)
+  bool to_bfloat16 = false;  // of float32: round the result, which linear layers in bfloat16 then read
 };
-/// gamma and beta have the shape of the normalised dimensions, or are undefined.
+/// gamma and beta have the shape of the normalised dimensions, or are undefined. float32 and float64.
 Tensor layer_norm(const Tensor& x, const Tensor& gamma = {}, const Tensor& beta = {}, const LayerNormOptions& options = {});
 
 }  // namespace sslcake::inline v0::ops

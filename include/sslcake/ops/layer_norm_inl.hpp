@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "../core/threads.hpp"
 #include "layer_norm.hpp"
+#include "loops.hpp"
 #include "spatial.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -33,13 +35,17 @@ struct RowStatistics {
       : mean(static_cast<std::size_t>(rows)), inverse_deviation(static_cast<std::size_t>(rows)) {}
 };
 
-template <class T>
+/// y is of type T, or bfloat16.
+template <class T, class S>
 void layer_norm_rows(const T* x, const T* gamma, const T* beta, std::int64_t rows, std::int64_t width, double eps,
-                     RowStatistics& s, T* y) {
+                     RowStatistics& s, S* y) {
+  constexpr bool rounds = !std::is_same_v<S, T>;
   parallel_for(rows, 1 + (1 << 14) / (width + 1), [&](std::int64_t begin, std::int64_t end) {
+    const Workspace<T> wide(rounds ? width : 0);
     for (auto r = begin; r < end; ++r) {
       const T* row = x + r * width;
-      T* out = y + r * width;
+      T* out = wide.data();
+      if constexpr (!rounds) out = y + r * width;
       const double mean = row_sum<T>(width, [&](std::int64_t i) { return row[i]; }) / static_cast<double>(width);
       const T m = static_cast<T>(mean);
       const double variance =
@@ -52,23 +58,26 @@ void layer_norm_rows(const T* x, const T* gamma, const T* beta, std::int64_t row
         for (std::int64_t i = 0; i < width; ++i) out[i] *= gamma[i];
       if (beta)
         for (std::int64_t i = 0; i < width; ++i) out[i] += beta[i];
+      if constexpr (rounds) narrow(out, y + r * width, width);
     }
   });
 }
 
-/// dx where not null, and the sums dgamma[i] = Σ dy·x̂, dbeta[i] = Σ dy over the rows.
-template <class T>
-void layer_norm_grad(const T* dy, const T* x, const T* gamma, std::int64_t rows, std::int64_t width, const RowStatistics& s,
+/// dy is of type T, or bfloat16. dx where not null, and the sums dgamma[i] = Σ dy·x̂, dbeta[i] = Σ dy over the rows.
+template <class T, class S>
+void layer_norm_grad(const S* dy, const T* x, const T* gamma, std::int64_t rows, std::int64_t width, const RowStatistics& s,
                      T* dx, T* dgamma, T* dbeta) {
   const std::int64_t chunks = chunk_count(rows, 1 + (1 << 14) / (width + 1), 32);
   const Workspace<double> partial(chunks * 2 * width);
   parallel_chunks(chunks, [&](std::int64_t k) {
     double *gamma_sum = partial.data() + k * 2 * width, *beta_sum = gamma_sum + width;
     std::fill_n(gamma_sum, 2 * width, 0.0);
-    const Workspace<T> normalised(width), scaled(width);
+    const Workspace<T> normalised(width), scaled(width), wide(std::is_same_v<S, T> ? 0 : width);
     T *xhat = normalised.data(), *g = scaled.data();
     for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r) {
-      const T *row = x + r * width, *grad = dy + r * width;
+      const T *row = x + r * width, *grad = wide.data();
+      if constexpr (std::is_same_v<S, T>) grad = dy + r * width;
+      else widen(dy + r * width, wide.data(), width);
       const T mean = static_cast<T>(s.mean[static_cast<std::size_t>(r)]),
               inverse = static_cast<T>(s.inverse_deviation[static_cast<std::size_t>(r)]);
       for (std::int64_t i = 0; i < width; ++i) xhat[i] = (row[i] - mean) * inverse;
@@ -109,12 +118,18 @@ SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Ten
   if (gamma.defined()) detail::expect_operand(op, "gamma", gamma, normalised, x.dtype());
   if (beta.defined()) detail::expect_operand(op, "beta", beta, normalised, x.dtype());
   const std::int64_t width = normalised.numel(), rows = x.shape().span(0, x.rank() - options.dims);
-  Tensor y(x.shape(), x.dtype());
+  if (options.to_bfloat16 && x.dtype() != DType::float32) fail(op, "expected float32 to be rounded to bfloat16, got ", x.dtype());
+  Tensor y(x.shape(), options.to_bfloat16 ? DType::bfloat16 : x.dtype());
   const auto s = std::make_shared<detail::RowStatistics>(rows);
   dispatch_real(x.dtype(), op, [&](auto zero) {
     using T = decltype(zero);
-    if (width > 0)
-      detail::layer_norm_rows<T>(x.data<T>(), gamma.data<T>(), beta.data<T>(), rows, width, options.eps, *s, y.mutable_data<T>());
+    const auto run = [&](auto* to) {
+      detail::layer_norm_rows(x.data<T>(), gamma.data<T>(), beta.data<T>(), rows, width, options.eps, *s, to);
+    };
+    if (width == 0) return;
+    if constexpr (std::is_same_v<T, float>)
+      if (options.to_bfloat16) return run(y.mutable_data<bfloat16>());
+    run(y.mutable_data<T>());
   });
   return autograd::record(
       "layer_norm", {x, gamma, beta}, y,
@@ -124,9 +139,14 @@ SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Ten
                dbeta = zeros(normalised, x.dtype());
         dispatch_real(x.dtype(), "layer_norm", [&](auto zero) {
           using T = decltype(zero);
-          if (width > 0)
-            detail::layer_norm_grad<T>(b.grad().data<T>(), x.data<T>(), sg.get().template data<T>(), rows, width, *s,
-                                       dx.mutable_data<T>(), dgamma.mutable_data<T>(), dbeta.mutable_data<T>());
+          const auto run = [&](const auto* dy) {
+            detail::layer_norm_grad(dy, x.data<T>(), sg.get().template data<T>(), rows, width, *s, dx.mutable_data<T>(),
+                                    dgamma.mutable_data<T>(), dbeta.mutable_data<T>());
+          };
+          if (width == 0) return;
+          if constexpr (std::is_same_v<T, float>)
+            if (b.grad().dtype() == DType::bfloat16) return run(b.grad().data<bfloat16>());
+          run(b.grad().data<T>());
         });
         b.give(0, dx);
         b.give(1, dgamma);

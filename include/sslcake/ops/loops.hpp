@@ -7,6 +7,7 @@
 
 #include "../core/dtype.hpp"
 #include "../core/threads.hpp"
+#include "../kernels/cpu/variant.hpp"
 #include "axis.hpp"
 
 namespace sslcake::inline v0::ops::detail {
@@ -19,12 +20,8 @@ inline std::int64_t items_per_chunk(std::int64_t elements_per_item, std::int64_t
   return std::max<std::int64_t>(1, wanted / std::max<std::int64_t>(1, elements_per_item));
 }
 
-inline void widen(const bfloat16* from, float* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
-}
-inline void narrow(const float* from, bfloat16* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = bfloat16(from[i]);
-}
+inline void widen(const bfloat16* from, float* to, std::int64_t n) { kernels::variant().widen(n, from, to); }
+inline void narrow(const float* from, bfloat16* to, std::int64_t n) { kernels::variant().narrow(n, from, to); }
 
 /// 1 / (1 + e⁻ˣ) by e^−|x|, which cannot overflow.
 template <class T>

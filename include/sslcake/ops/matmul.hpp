@@ -11,6 +11,7 @@ namespace sslcake::inline v0::ops {
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
 /// y = x·wᵀ + b. x: (..., in); weight: (out, in), as PyTorch keeps it; bias: (out), or undefined for none; y: (..., out).
+/// float32 and float64; or x and y bfloat16, weight and bias float32, sums of products in float32, rounded once.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 }  // namespace sslcake::inline v0::ops

@@ -6,6 +6,7 @@
 #include "../core/threads.hpp"
 #include "../kernels/gemm.hpp"
 #include "broadcast.hpp"
+#include "conv_pass.hpp"
 #include "elementwise.hpp"
 #include "matmul.hpp"
 #include "reduce.hpp"
@@ -148,46 +149,76 @@ SSLCAKE_INLINE Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a,
       });
 }
 
-// dx = dy·w,  dw = dyᵀ·x,  db = Σ over rows of dy.
-SSLCAKE_INLINE Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  detail::check_real("linear", x);
-  detail::check_same_type("linear", x, weight);
-  if (x.rank() < 1 || weight.rank() != 2 || x.dim(-1) != weight.dim(1))
-    fail("linear", "expected x (...,in) and weight (out,in), got ", x.shape(), " and ", weight.shape());
-  const std::int64_t in = weight.dim(1), out = weight.dim(0), rows = x.shape().span(0, x.rank() - 1);
-  if (bias.defined()) {
-    detail::check_same_type("linear", x, bias);
-    if (!(bias.shape() == Shape{out})) fail("linear", "expected bias (", out, "), got ", bias.shape());
-  }
+namespace detail {
+
+/// A linear layer's rows as pictures of one pixel: what a 1x1 convolution does to bfloat16 is what is wanted here.
+inline kernels::ConvShape rows_as_pixels(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  return {.n = rows, .h = 1, .w = 1, .c = in, .o = out};
+}
+
+inline Tensor linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t rows, std::int64_t in, std::int64_t out) {
   Shape shape = x.shape();
   shape[-1] = out;
   Tensor y(shape, x.dtype());
+  if (x.dtype() == DType::bfloat16) {
+    kernels::conv2d_forward(rows_as_pixels(rows, in, out), x.data<bfloat16>(), weight.data<float>(), y.mutable_data<bfloat16>(), bias.data<float>());
+    return y;
+  }
   dispatch_real(x.dtype(), "linear", [&](auto zero) {
     using T = decltype(zero);
     T* to = y.mutable_data<T>();
     if (bias.defined())
       for (std::int64_t r = 0; r < rows; ++r) std::copy_n(bias.data<T>(), out, to + r * out);
-    detail::Product{false, true, rows, out, in}.run(x.data<T>(), weight.data<T>(), to, bias.defined());
+    Product{false, true, rows, out, in}.run(x.data<T>(), weight.data<T>(), to, bias.defined());
   });
+  return y;
+}
+
+inline Tensor linear_input_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows, std::int64_t in, std::int64_t out) {
+  Tensor dx = empty_like(x);
+  if (x.dtype() == DType::bfloat16)
+    kernels::conv2d_input_grad(rows_as_pixels(rows, in, out), dy.data<bfloat16>(), weight.data<float>(), dx.mutable_data<bfloat16>());
+  else
+    dispatch_real(x.dtype(), "linear", [&](auto zero) {
+      using T = decltype(zero);
+      Product{false, false, rows, in, out}.run(dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
+    });
+  return dx;
+}
+
+inline Tensor linear_weight_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows, std::int64_t in, std::int64_t out) {
+  Tensor dw = empty_like(weight);
+  if (x.dtype() == DType::bfloat16)
+    kernels::conv2d_weight_grad(rows_as_pixels(rows, in, out), x.data<bfloat16>(), dy.data<bfloat16>(), dw.mutable_data<float>());
+  else
+    dispatch_real(x.dtype(), "linear", [&](auto zero) {
+      using T = decltype(zero);
+      Product{true, false, out, in, rows}.run(dy.data<T>(), x.data<T>(), dw.mutable_data<T>());
+    });
+  return dw;
+}
+
+}  // namespace detail
+
+// dx = dy·w,  dw = dyᵀ·x,  db = Σ over rows of dy.
+SSLCAKE_INLINE Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  detail::check_floating("linear", x);
+  detail::check_real("linear", weight);
+  if (x.rank() < 1 || weight.rank() != 2 || x.dim(-1) != weight.dim(1))
+    fail("linear", "expected x (...,in) and weight (out,in), got ", x.shape(), " and ", weight.shape());
+  const std::int64_t in = weight.dim(1), out = weight.dim(0), rows = x.shape().span(0, x.rank() - 1);
+  const DType type = detail::parameter_type(x.dtype());
+  if (weight.dtype() != type) fail("linear", "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
+  if (bias.defined()) detail::expect_operand("linear", "bias", bias, Shape{out}, type);
+  const Tensor y = detail::linear_forward(x, weight, bias, rows, in, out);
   std::vector<Tensor> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
   return autograd::record("linear", inputs, y, [sx = autograd::Saved(x), sw = autograd::Saved(weight), rows, in, out,
                                                 biased = bias.defined()](autograd::Backward& b) {
     const Tensor &x = sx.get(), &weight = sw.get(), &dy = b.grad();
-    dispatch_real(x.dtype(), "linear", [&](auto zero) {
-      using T = decltype(zero);
-      if (b.needs(0)) {
-        Tensor dx = empty_like(x);
-        detail::Product{false, false, rows, in, out}.run(dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
-        b.give(0, dx);
-      }
-      if (b.needs(1)) {
-        Tensor dw = empty_like(weight);
-        detail::Product{true, false, out, in, rows}.run(dy.data<T>(), x.data<T>(), dw.mutable_data<T>());
-        b.give(1, dw);
-      }
-    });
-    if (biased && b.needs(2)) b.give(2, detail::sum_plain(dy.alias(Shape{rows, out}), {0}).alias(Shape{out}));
+    if (b.needs(0)) b.give(0, detail::linear_input_grad(x, weight, dy, rows, in, out));
+    if (b.needs(1)) b.give(1, detail::linear_weight_grad(x, weight, dy, rows, in, out));
+    if (biased && b.needs(2)) b.give(2, detail::bias_grad(dy));
   });
 }
 

@@ -349,12 +349,29 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
 }
 
 // dx = dy, converted back.
+namespace detail {
+
+/// x in another type; between float32 and bfloat16 by the kernels' loops.
+inline Tensor converted(const Tensor& x, DType dtype) {
+  const bool narrows = x.dtype() == DType::float32 && dtype == DType::bfloat16;
+  if (!narrows && !(x.dtype() == DType::bfloat16 && dtype == DType::float32)) return x.to(dtype);
+  Tensor y(x.shape(), dtype);
+  void* to = y.mutable_raw();
+  parallel_for(x.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
+    if (narrows) narrow(x.data<float>() + begin, static_cast<bfloat16*>(to) + begin, end - begin);
+    else widen(x.data<bfloat16>() + begin, static_cast<float*>(to) + begin, end - begin);
+  });
+  return y;
+}
+
+}  // namespace detail
+
 SSLCAKE_INLINE Tensor cast(const Tensor& x, DType dtype) {
   detail::check_defined("cast", x);
   if (x.dtype() == dtype) return x;
-  Tensor y = x.to(dtype);
+  Tensor y = detail::converted(x, dtype);
   if (!is_floating(dtype)) return y;  // steps have no gradient
-  return autograd::record("cast", {x}, y, [before = x.dtype()](autograd::Backward& b) { b.give(0, b.grad().to(before)); });
+  return autograd::record("cast", {x}, y, [before = x.dtype()](autograd::Backward& b) { b.give(0, detail::converted(b.grad(), before)); });
 }
 
 }  // namespace sslcake::inline v0::ops

@@ -142,7 +142,7 @@ inline void conv2d_weight_grad(const ConvShape& s, const float* x, const float* 
   const std::int64_t floats = s.o * s.taps() * s.group_c();
   if (floats == 0) return;
   if (is_depthwise(s)) return depthwise_weight_grad(s, x, dy, dw);
-  const WeightGrad job(s, x, dy, 256);
+  const WeightGrad job(s, x, dy, 512);
   if (job.blocks.count() == 0) {
     std::memset(dw, 0, sizeof(float) * static_cast<std::size_t>(floats));
     return;
