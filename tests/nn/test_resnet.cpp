@@ -120,3 +120,30 @@ TEST_CASE("what is refused, and how an error names the layer") {
   const FiniteCheck check;
   CHECK(contains(message_of([&] { net.forward(pictures(2, 8)); }), "layer2.0.downsample.0"));
 }
+
+TEST_CASE("results that are made again in the backward pass give the same bits, and need not be kept") {
+  struct Restore {
+    ~Restore() { autograd::set_recompute(true); }
+  } restore;
+  for (const DType type : {DType::float32, DType::bfloat16})
+    for (const bool deep : {false, true}) {
+      CAPTURE(deep);
+      std::vector<std::vector<float>> gradients[2];
+      std::size_t held[2];
+      for (const bool on : {false, true}) {
+        autograd::set_recompute(on);
+        seed(3);
+        const nn::ResNetOptions options{.stem = nn::Stem::small, .width = deep ? 8 : 16};
+        const nn::ResNet net = deep ? nn::resnet50(options) : nn::resnet18(options);
+        const Tensor images = pictures(6, 32).to(type);
+        const auto before = memory_stats().in_use;
+        const Tensor y = net.forward(images).pooled;
+        held[on] = memory_stats().in_use - before;
+        Random random(5, Purpose::test);
+        backward(y, random_normal(y.shape(), random));
+        for (const auto& p : net.parameters()) gradients[on].push_back(p.tensor.grad().to_vector<float>());
+      }
+      CHECK(gradients[0] == gradients[1]);
+      CHECK(held[1] < 0.75 * held[0]);
+    }
+}

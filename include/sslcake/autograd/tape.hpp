@@ -72,18 +72,32 @@ class ModuleScope {
 
 namespace autograd {
 
-/// A tensor kept for the backward pass. Holds no link to the tape (so that nothing is kept alive in a circle) and
-/// notices if the numbers were changed in between.
+/// How to make an op's result a second time, from what is kept anyway: memory for a little time (Chen et al., "Training
+/// deep nets with sublinear memory cost", 2016, arXiv 1604.06174).
+struct Recipe {
+  std::function<Tensor()> make;
+  int depth = 1;  // how many results one call makes, those behind it counted
+};
+
+/// Whether recipes are used (true; SSLCAKE_RECOMPUTE=0 in the environment changes it). The numbers are the same bits.
+bool recompute();
+void set_recompute(bool on);
+
+/// A tensor kept for the backward pass: its numbers, or its recipe if it has one. Holds no link to the tape (so that
+/// nothing is kept alive in a circle) and notices if the numbers were changed in between.
 class Saved {
  public:
   Saved() = default;
-  explicit Saved(const Tensor& t) : tensor_(t.detach()), version_(t.version()) {}
+  explicit Saved(const Tensor& t);
   const Tensor& get() const;
-  bool defined() const { return tensor_.defined(); }
+  bool defined() const { return recipe_ || tensor_.defined(); }
+  /// The depth of its recipe; 0: the numbers are kept.
+  int depth() const { return recipe_ ? recipe_->depth : 0; }
 
  private:
-  Tensor tensor_;
-  std::uint32_t version_ = 0;
+  mutable Tensor tensor_;
+  mutable std::uint32_t version_ = 0;
+  std::shared_ptr<const Recipe> recipe_;
 };
 
 /// What a backward lambda sees.
@@ -124,6 +138,7 @@ struct Node {
   std::vector<std::shared_ptr<GradMeta>> inputs;  // null where no gradient is wanted
   std::vector<InputFacts> facts;                  // one for each input
   BackwardFn backward;
+  std::shared_ptr<const Recipe> recipe;  // of its result; null where that must be kept
   Tensor grad;  // accumulates while the backward pass runs
   bool done = false;
 };
@@ -131,6 +146,8 @@ struct Node {
 /// Puts an op on the tape, if any input wants gradients and recording is on. Returns `output`, linked to the tape.
 /// `op` must be a string literal.
 Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor output, BackwardFn backward);
+/// Gives a recorded result its recipe: those who save it from now on keep that in place of the numbers.
+void set_recipe(const Tensor& output, Recipe recipe);
 /// Whether `record` would record for these inputs: lets an op skip what only its backward needs.
 bool will_record(const std::vector<Tensor>& inputs);
 

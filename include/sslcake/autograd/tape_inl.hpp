@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <unordered_map>
 
@@ -96,7 +98,28 @@ SSLCAKE_INLINE Node::~Node() {
   }
 }
 
+inline std::atomic<bool>& recompute_switch() {
+  static std::atomic<bool> on = [] {
+    const char* wanted = std::getenv("SSLCAKE_RECOMPUTE");
+    return !(wanted && std::strcmp(wanted, "0") == 0);
+  }();
+  return on;
+}
+SSLCAKE_INLINE bool recompute() { return recompute_switch().load(std::memory_order_relaxed); }
+SSLCAKE_INLINE void set_recompute(bool on) { recompute_switch().store(on, std::memory_order_relaxed); }
+
+SSLCAKE_INLINE Saved::Saved(const Tensor& t) {
+  if (t.meta() && t.meta()->node && recompute()) recipe_ = t.meta()->node->recipe;
+  if (recipe_) return;
+  tensor_ = t.detach();
+  version_ = t.version();
+}
+
 SSLCAKE_INLINE const Tensor& Saved::get() const {
+  if (recipe_ && !tensor_.defined()) {
+    tensor_ = recipe_->make();
+    version_ = tensor_.version();
+  }
   if (tensor_.version() != version_)
     fail("backward", "a tensor of shape ", tensor_.shape(),
          " that an op saved for its gradient was changed in place since; clone() it before the change");
@@ -150,6 +173,10 @@ SSLCAKE_INLINE Tensor record(const char* op, const std::vector<Tensor>& inputs, 
   return output;
 }
 
+SSLCAKE_INLINE void set_recipe(const Tensor& output, Recipe recipe) {
+  if (output.meta() && output.meta()->node) output.meta()->node->recipe = std::make_shared<const Recipe>(std::move(recipe));
+}
+
 }  // namespace autograd
 
 SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
@@ -198,6 +225,7 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
       node->backward(b);
     }
     node->backward = nullptr;  // frees what it saved
+    node->recipe = nullptr;
     node->inputs.clear();
     node->done = true;
   }

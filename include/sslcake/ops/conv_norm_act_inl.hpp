@@ -22,6 +22,19 @@ inline std::atomic<bool>& fuse_switch() {
   return on;
 }
 
+/// What makes the unit's result out of the convolution's.
+struct NormUnit {
+  Tensor z;
+  ChannelStatistics statistics;
+  autograd::Saved gamma, beta, residual;
+  bool relu;
+
+  Tensor result(bool in_place) const {
+    if (!z.defined()) fail("conv_norm_act", "the tape was freed by an earlier backward pass; run the forward again");
+    return normalise_channels(z, statistics, gamma.get(), beta.get(), residual.defined() ? residual.get() : Tensor{}, relu, in_place);
+  }
+};
+
 /// The fused node: activation none or ReLU.
 inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, const Tensor& weight, const NormState& norm,
                              bool relu, const Tensor& residual) {
@@ -30,31 +43,43 @@ inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, c
   Tensor z = wants_batch_statistics(norm)
                  ? conv_forward_moments(shape, x, weight, norm.running_mean, moments.mean, moments.variance)
                  : conv_forward(shape, x, weight);
-  const auto s = std::make_shared<ChannelStatistics>(channel_statistics("conv_norm_act", z, norm, std::move(moments)));
-  Tensor y = normalise_channels(z, *s, norm.gamma, norm.beta, residual, relu, !recording);
+  ChannelStatistics statistics = channel_statistics("conv_norm_act", z, norm, std::move(moments));
+  Tensor y = normalise_channels(z, statistics, norm.gamma, norm.beta, residual, relu, !recording);
   if (!recording) return autograd::record("conv_norm_act", {}, y, nullptr);
 
+  // z is kept for the gradient; y follows from it and the residual, and need not be kept beside it. Along a chain of
+  // residuals every second result is kept, so that none takes more than one other to make.
+  const auto unit = std::make_shared<NormUnit>(NormUnit{std::move(z), std::move(statistics), autograd::Saved(norm.gamma),
+                                                        autograd::Saved(norm.beta), autograd::Saved(residual), relu});
+  const int depth = unit->residual.depth() + 1;
+  const bool again = autograd::recompute() && depth <= 2;
   const ReluGradient mask = !relu                ? ReluGradient::none
                             : residual.defined() ? ReluGradient::from_result
                                                  : ReluGradient::recomputed;
   autograd::Saved sx, sw, sy;
   if (weight.requires_grad()) sx = autograd::Saved(x);
   if (x.requires_grad()) sw = autograd::Saved(weight);
-  if (mask == ReluGradient::from_result) sy = autograd::Saved(y);
-  // z belongs to this node alone, which overwrites it: it need not be watched as saved tensors are.
-  auto gradient = [shape, s, z = std::move(z), mask, sx, sw, sy, sg = autograd::Saved(norm.gamma),
-                   sb = autograd::Saved(norm.beta)](autograd::Backward& b) mutable {
+  if (mask == ReluGradient::from_result && !again) sy = autograd::Saved(y);
+  if (!again) unit->residual = {};
+  auto gradient = [shape, unit, mask, sx, sw, sy](autograd::Backward& b) {
     Tensor dy = b.take_grad();
     if (mask != ReluGradient::from_result) b.give(4, dy);  // the residual is added behind everything but the ReLU
-    auto grads =
-        normalise_channels_grad(std::move(dy), std::move(z), *s, sg.get(), sb.get(), mask, sy.get(), b.needs(0) || b.needs(1));
+    Tensor y;
+    if (mask == ReluGradient::from_result) y = sy.defined() ? sy.get() : unit->result(false);
+    // z belongs to this unit alone, which overwrites it: all who needed the result have had it.
+    auto grads = normalise_channels_grad(std::move(dy), std::move(unit->z), unit->statistics, unit->gamma.get(), unit->beta.get(), mask,
+                                         y, b.needs(0) || b.needs(1));
+    y = {};
     b.give(2, std::move(grads.dgamma));
     b.give(3, std::move(grads.dbeta));
     if (mask == ReluGradient::from_result) b.give(4, std::move(grads.masked));
+    unit->residual = {};
     if (b.needs(1)) b.give(1, conv_weight_grad(shape, sx.get(), grads.dz));
     if (b.needs(0)) b.give(0, conv_input_grad(shape, grads.dz, sw.get()));
   };
-  return autograd::record("conv_norm_act", {x, weight, norm.gamma, norm.beta, residual}, y, std::move(gradient));
+  y = autograd::record("conv_norm_act", {x, weight, norm.gamma, norm.beta, residual}, y, std::move(gradient));
+  if (again) autograd::set_recipe(y, {[unit] { return unit->result(false); }, depth});
+  return y;
 }
 
 }  // namespace detail
