@@ -2,6 +2,7 @@
 // needs little may include the headers of one room. Written by scripts/umbrella.
 #pragma once
 
+#include "core/arena.hpp"
 #include "core/config.hpp"
 #include "core/dtype.hpp"
 #include "core/error.hpp"

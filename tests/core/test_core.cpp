@@ -3,8 +3,11 @@
 
 #include <clocale>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 
+#include "sslcake/core/random.hpp"
 #include "sslcake/core/tensor.hpp"
 
 using namespace sslcake;
@@ -192,4 +195,53 @@ TEST_CASE("the allocator reuses blocks and keeps count") {
   scratch[99] = 1;
   CHECK(scratch.size() == 100);
   CHECK(Workspace<float>(0).data() == nullptr);
+}
+
+TEST_CASE("large blocks: freed neighbours become one, whatever their sizes, and are given back on demand") {
+  release_cached_memory();
+  const std::int64_t mib = 1 << 20;
+  const auto block = [&](std::int64_t size) { return std::make_unique<Tensor>(Shape{size * mib}, DType::uint8); };
+  {
+    auto a = block(8), b = block(3), c = block(5), keep = block(1);
+    std::memset(a->mutable_raw(), 1, static_cast<std::size_t>(8 * mib));
+    const void* start = a->raw();
+    a.reset(), c.reset(), b.reset();
+    const auto asked = memory_stats().from_system;
+    const auto cached = memory_stats().cached;
+    const auto all = block(16);
+    CHECK(memory_stats().from_system == asked);
+    CHECK(memory_stats().cached == cached - static_cast<std::size_t>(16 * mib));
+#if !defined(__SANITIZE_ADDRESS__)
+    CHECK(all->raw() == start);
+#endif
+    std::memset(all->mutable_raw(), 2, static_cast<std::size_t>(16 * mib));
+  }
+  release_cached_memory();
+  CHECK(memory_stats().cached == 0);
+  const auto again = block(16);  // its pages come back as they are touched
+  std::memset(again->mutable_raw(), 3, static_cast<std::size_t>(16 * mib));
+  CHECK(again->data<std::uint8_t>()[16 * mib - 1] == 3);
+}
+
+TEST_CASE("large blocks: random sizes never overlap and all come back") {
+  const auto before = memory_stats().in_use;
+  Random random(1, Purpose::test);
+  std::vector<Tensor> live;
+  for (int i = 0; i < 2000; ++i) {
+    if (live.size() < 30 && random.chance(0.6f)) {
+      live.push_back(Tensor(Shape{(1 << 17) + random.below(1 << 17)}, DType::int64));
+      Tensor& t = live.back();
+      auto* p = t.mutable_data<std::int64_t>();
+      p[0] = p[t.numel() - 1] = p[t.numel() / 2] = i;
+    } else if (!live.empty()) {
+      const auto at = random.below(static_cast<std::uint32_t>(live.size()));
+      const auto* p = live[at].data<std::int64_t>();
+      const std::int64_t n = live[at].numel();
+      REQUIRE(p[0] == p[n - 1]);
+      REQUIRE(p[0] == p[n / 2]);
+      live.erase(live.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
+  live.clear();
+  CHECK(memory_stats().in_use == before);
 }

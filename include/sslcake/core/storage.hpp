@@ -1,5 +1,6 @@
 // Memory: reference-counted blocks from a caching allocator. A training step asks for the same sizes again and again;
-// keeping freed blocks in free lists by size spares the system calls and the page faults that fresh memory costs.
+// keeping freed blocks (small ones in lists by size, large ones in one arena) spares the system calls and the page faults
+// that fresh memory costs.
 #pragma once
 
 #include <atomic>

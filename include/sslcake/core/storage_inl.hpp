@@ -1,21 +1,37 @@
 #pragma once
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "arena.hpp"
 #include "storage.hpp"
 
 namespace sslcake::inline v0 {
 namespace detail {
 
-/// Free lists by size class: eight classes per power of two, so at most an eighth of a block is wasted.
+// Sanitizers see blocks of the system's allocator only.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool arena_wanted = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool arena_wanted = false;
+#else
+inline constexpr bool arena_wanted = true;
+#endif
+#else
+inline constexpr bool arena_wanted = true;
+#endif
+
+/// Small blocks in free lists by size class, eight classes per power of two, so at most an eighth of a block is wasted;
+/// large ones in an arena.
 class Allocator {
  public:
+  static constexpr std::size_t large = std::size_t{1} << 20;
+
   // Never destroyed: tensors with static lifetime may be freed after main.
   static Allocator& instance() {
     static auto* allocator = new Allocator;
@@ -30,80 +46,80 @@ class Allocator {
 
   void* allocate(std::size_t bytes) {
     if (bytes > (std::size_t{1} << 46)) fail("allocate", "expected fewer than 2^46 bytes, got ", bytes);
-    const std::size_t size = round_up(bytes);
     {
       const std::lock_guard lock(mutex_);
-      stats_.in_use += size;
-      if (stats_.in_use > stats_.peak) stats_.peak = stats_.in_use;
-      auto& list = free_[size];
-      if (!list.empty()) {
-        void* block = list.back();
-        list.pop_back();
-        stats_.cached -= size;
-        return block;
-      }
-      ++stats_.from_system;
+      if (void* block = find(bytes)) return block;
+      release();  // perhaps what is cached is what is missing
+      if (void* block = find(bytes)) return block;
     }
-    void* block = from_system(size);
-    if (!block) {  // perhaps what is cached in other sizes is what is missing
-      release();
-      block = from_system(size);
-    }
-    if (!block) {
-      const std::lock_guard lock(mutex_);
-      stats_.in_use -= size;
-      fail("allocate", "the system has no ", size, " bytes left (", stats_.in_use,
-           " in use); use a smaller batch or picture size");
-    }
-    return block;
+    fail("allocate", "the system has no ", bytes, " bytes left (", stats().in_use, " in use); use a smaller batch or picture size");
   }
 
   void deallocate(void* block, std::size_t bytes) noexcept {
-    const std::size_t size = round_up(bytes);
     const std::lock_guard lock(mutex_);
-    stats_.in_use -= size;
+    const bool in_arena = arena_ && arena_->owns(block);
+    const std::size_t size = in_arena ? Arena::round_up(bytes) : round_up(bytes);
+    in_use_ -= size;
     try {
+      if (in_arena) return arena_->free(block, bytes);
       free_[size].push_back(block);
-      stats_.cached += size;
+      listed_ += size;
     } catch (...) {
-      std::free(block);
+      if (!in_arena) std::free(block);
     }
   }
 
-  void release() {
+  void release_cached() {
     const std::lock_guard lock(mutex_);
-    for (auto& [size, list] : free_)
-      for (void* block : list) std::free(block);
-    free_.clear();
-    stats_.cached = 0;
+    release();
   }
-
   MemoryStats stats() {
     const std::lock_guard lock(mutex_);
-    return stats_;
+    return {in_use_, peak_, listed_ + (arena_ ? arena_->cached() : 0), blocks_ + (arena_ ? arena_->growths() : 0)};
   }
   void reset_peak() {
     const std::lock_guard lock(mutex_);
-    stats_.peak = stats_.in_use;
+    peak_ = in_use_;
   }
 
  private:
-  /// Large blocks ask for huge pages: a kernel that walks through tens of places at once runs out of address
-  /// translations long before it runs out of cache, and a first touch costs one fault instead of 512.
-  static void* from_system(std::size_t size) {
-    constexpr std::size_t huge = std::size_t{1} << 21;
-    if (size < huge) return std::aligned_alloc(64, size);
-    void* block = nullptr;  // aligned_alloc would want a size that is a multiple of the alignment
-    if (::posix_memalign(&block, huge, size) != 0) return nullptr;
-#ifdef MADV_HUGEPAGE
-    ::madvise(block, size, MADV_HUGEPAGE);  // a wish: refused, all works as before
-#endif
+  /// A block of at least so many bytes, or null.
+  void* find(std::size_t bytes) {
+    if (arena_wanted && bytes >= large) {
+      if (!arena_) arena_ = std::make_unique<Arena>();
+      if (void* block = arena_->allocate(bytes)) return counted(block, Arena::round_up(bytes));
+    }
+    const std::size_t size = round_up(bytes);
+    auto& list = free_[size];
+    if (!list.empty()) {
+      void* block = list.back();
+      list.pop_back();
+      listed_ -= size;
+      return counted(block, size);
+    }
+    void* block = std::aligned_alloc(64, size);
+    if (!block) return nullptr;
+    ++blocks_;
+    return counted(block, size);
+  }
+  void* counted(void* block, std::size_t size) {
+    in_use_ += size;
+    if (in_use_ > peak_) peak_ = in_use_;
     return block;
+  }
+  void release() {
+    for (auto& [size, list] : free_)
+      for (void* block : list) std::free(block);
+    free_.clear();
+    listed_ = 0;
+    if (arena_) arena_->release();
   }
 
   std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;
-  MemoryStats stats_;
+  std::unique_ptr<Arena> arena_;
+  std::size_t in_use_ = 0, peak_ = 0, listed_ = 0;
+  std::uint64_t blocks_ = 0;
 };
 
 SSLCAKE_INLINE void* allocate(std::size_t bytes) { return Allocator::instance().allocate(bytes); }
@@ -113,6 +129,6 @@ SSLCAKE_INLINE void deallocate(void* data, std::size_t bytes) noexcept { Allocat
 
 SSLCAKE_INLINE MemoryStats memory_stats() { return detail::Allocator::instance().stats(); }
 SSLCAKE_INLINE void reset_peak_memory() { detail::Allocator::instance().reset_peak(); }
-SSLCAKE_INLINE void release_cached_memory() { detail::Allocator::instance().release(); }
+SSLCAKE_INLINE void release_cached_memory() { detail::Allocator::instance().release_cached(); }
 
 }  // namespace sslcake::inline v0
