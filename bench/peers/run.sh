@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The same training step in sslcake and in PyTorch, side by side. PyTorch comes from pip, into build/peers/venv;
-# SSLCAKE_PEERS_PYTHON names a Python that has torch and torchvision already.
+# The same training step in sslcake and in PyTorch, side by side; or, with `rows` in front, single rows of work: views,
+# a folder of JPEGs, NT-Xent, nearest neighbours. PyTorch comes from pip, into build/peers/venv; SSLCAKE_PEERS_PYTHON
+# names a Python that has torch and torchvision already.
 #
 # usage: bench/peers/run.sh [--rounds N] [--batch N] [--size N] [--threads N] [--steps N] [--modes eager,channels-last,compile]
 #                            [--precisions float32,bfloat16] [--encoder resnet18]
+#        bench/peers/run.sh rows [--rounds N] [--rows views32,views224,folder,nt_xent,knn] [--photographs DIR]
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 source "$top/scripts/packages.sh"
@@ -25,8 +27,12 @@ fi
 
 {
   cmake -S "$top" -B "$build/sslcake" -DCMAKE_BUILD_TYPE=Release -DSSLCAKE_BUILD_TESTS=OFF -DSSLCAKE_BUILD_EXAMPLES=OFF
-  cmake --build "$build/sslcake" --parallel "$(cores)" --target step
+  cmake --build "$build/sslcake" --parallel "$(cores)" --target step rows
 } >"$build/log.txt" 2>&1 || { tail -n 30 "$build/log.txt" >&2; exit 1; }
 
 grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
+if [ "${1:-}" = rows ]; then
+  shift
+  exec "$python" "$top/bench/peers/rows.py" "$build/sslcake/bench/rows" "$@"
+fi
 exec "$python" "$top/bench/peers/compare.py" "$build/sslcake/bench/step" --out "$build/results.json" "$@"

@@ -3,11 +3,13 @@
 
 #include <sslcake/augment/recipe.hpp>
 #include <sslcake/image/crop_resize.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
 
 #include "views.hpp"
 
 using namespace views;
 using namespace sslcake::augment;
+namespace kernels = sslcake::kernels;
 
 namespace {
 
@@ -185,4 +187,37 @@ TEST_CASE("recipes that make no sense") {
   v = square();
   v.crop_width = 0;
   CHECK_THROWS_AS(apply(Recipe(8), v), Error);
+}
+
+TEST_CASE("views are the same on every instruction set, to rounding") {
+  struct Restore {
+    kernels::Isa isa = kernels::isa();
+    ~Restore() { kernels::set_isa(isa); }
+  } restore;
+  const auto recipe = simclr({.size = 37, .strength = 1, .blur = true}).then(Solarise{.p = 0.5f});  // 37 x 37: rests of blocks and rows
+  image::Image source(60, 50);
+  Random pixels(1, Purpose::test);
+  for (auto& p : source.pixels) p = static_cast<std::uint8_t>(pixels.below(256));
+  const auto views = [&] {
+    std::vector<float> all;
+    for (std::uint64_t sample = 0; sample < 60; ++sample) {
+      Random random(3, Purpose::augment, 0, sample);
+      std::vector<float> view(37 * 37 * 3);
+      recipe.make(random, source, view.data());
+      all.insert(all.end(), view.begin(), view.end());
+    }
+    return all;
+  };
+  kernels::set_isa(kernels::Isa::portable);
+  const auto wanted = views();
+  for (const auto isa : {kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16}) {
+    if (!kernels::supports(isa)) continue;
+    CAPTURE(kernels::name_of(isa));
+    kernels::set_isa(isa);
+    const auto got = views();
+    // Rounding decides which side of a threshold a pixel is on: a solarised one may differ by a whole range, a few do.
+    int far = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) far += !(std::abs(got[i] - wanted[i]) < 1e-4f);
+    CHECK(far <= 5);
+  }
 }

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <vector>
 
+#include "blur_loops.hpp"
 #include "planes.hpp"
 
 namespace sslcake::inline v0::augment::planes {
@@ -42,30 +43,6 @@ inline std::vector<float>& gaussian_weights(float sigma, int kernel) {
   return weights;
 }
 
-/// out[x] = w[0] in(0)[x] + sum_k w[k] (in(-k)[x] + in(k)[x]), where `in(k)` is the row at distance k. In blocks of fixed
-/// length, for the vectoriser's sake.
-template <class Rows>
-inline void symmetric_mix(const std::vector<float>& weights, const Rows& in, int n, float* out) {
-  constexpr int block = 16;
-  int x = 0;
-  for (; x + block <= n; x += block) {
-    float sum[block];
-    const float* centre = in(0) + x;
-    for (int i = 0; i < block; ++i) sum[i] = weights[0] * centre[i];
-    for (int k = 1; k < static_cast<int>(weights.size()); ++k) {
-      const float *before = in(-k) + x, *after = in(k) + x;
-      const float w = weights[static_cast<std::size_t>(k)];
-      for (int i = 0; i < block; ++i) sum[i] += w * (before[i] + after[i]);
-    }
-    for (int i = 0; i < block; ++i) out[x + i] = sum[i];
-  }
-  for (; x < n; ++x) {
-    float sum = weights[0] * in(0)[x];
-    for (int k = 1; k < static_cast<int>(weights.size()); ++k) sum += weights[static_cast<std::size_t>(k)] * (in(-k)[x] + in(k)[x]);
-    out[x] = sum;
-  }
-}
-
 }  // namespace detail
 
 SSLCAKE_INLINE void blur(float* p, int width, int height, float sigma, int kernel) {
@@ -75,12 +52,17 @@ SSLCAKE_INLINE void blur(float* p, int width, int height, float sigma, int kerne
   buffer.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) + static_cast<std::size_t>(width + 2 * reach));
   float* columns = buffer.data();
   float* padded = columns + static_cast<std::ptrdiff_t>(width) * height + reach;
+  static thread_local std::vector<const float*> pointers;
+  pointers.resize(2 * weights.size());
+  const float** rows = pointers.data() + reach;
+  const auto mix = blur_loops::chosen();
   for (int c = 0; c < 3; ++c) {
     float* plane = p + static_cast<std::ptrdiff_t>(c) * width * height;
-    for (int y = 0; y < height; ++y)  // down the columns, a row at a time
-      detail::symmetric_mix(
-          weights, [&](int k) { return plane + static_cast<std::ptrdiff_t>(detail::reflect(y + k, height)) * width; }, width,
-          columns + static_cast<std::ptrdiff_t>(y) * width);
+    for (int y = 0; y < height; ++y) {  // down the columns, a row at a time
+      for (int k = -reach; k <= reach; ++k) rows[k] = plane + static_cast<std::ptrdiff_t>(detail::reflect(y + k, height)) * width;
+      mix(weights.data(), reach, rows, width, columns + static_cast<std::ptrdiff_t>(y) * width);
+    }
+    for (int k = -reach; k <= reach; ++k) rows[k] = padded + k;
     for (int y = 0; y < height; ++y) {  // along the rows, which are padded first so that the loop has no edges
       const float* row = columns + static_cast<std::ptrdiff_t>(y) * width;
       std::copy_n(row, width, padded);
@@ -88,7 +70,7 @@ SSLCAKE_INLINE void blur(float* p, int width, int height, float sigma, int kerne
         padded[-k] = row[detail::reflect(-k, width)];
         padded[width - 1 + k] = row[detail::reflect(width - 1 + k, width)];
       }
-      detail::symmetric_mix(weights, [&](int k) { return padded + k; }, width, plane + static_cast<std::ptrdiff_t>(y) * width);
+      mix(weights.data(), reach, rows, width, plane + static_cast<std::ptrdiff_t>(y) * width);
     }
   }
 }

@@ -1,0 +1,127 @@
+// Single rows of work beside the training step, each timed alone; bench/peers/rows_torch.py does the same in Python.
+// Prints one line of JSON: how much was done per second, or how long it took.
+//
+//   rows views32            two SimCLR views of a 32x32 picture, one thread: views/s
+//   rows views224           the same at 224 pixels, with blur, of a decoded 500x375 picture
+//   rows folder DIR         two views at 224 of every JPEG in a folder, decoding included, all threads: pictures/s
+//   rows nt_xent [PAIRS]    loss and gradient, 128 features: ms
+//   rows knn                the 200 nearest of 50,000 for 10,000 queries, 512 features: ms
+#include <sslcake/core/random.hpp>
+#include <sslcake/core/threads.hpp>
+#include <sslcake/data/folder.hpp>
+#include <sslcake/data/loader.hpp>
+#include <sslcake/eval/knn.hpp>
+#include <sslcake/ops/nt_xent.hpp>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace ssl = sslcake;
+
+namespace {
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The median of `times` runs after one that does not count.
+double median_seconds(int times, const std::function<void()>& work) {
+  work();
+  std::vector<double> all;
+  for (int i = 0; i < times; ++i) all.push_back(seconds(work));
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
+}
+
+/// Smooth colours with noise.
+ssl::image::Image picture(int width, int height) {
+  ssl::image::Image result(width, height);
+  ssl::Random random(1, ssl::Purpose::test);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c)
+        result.at(x, y)[c] = static_cast<std::uint8_t>((x * (c + 1) + y * 2) / 4 % 200 + static_cast<int>(random.below(50)));
+  return result;
+}
+
+double views_per_second(const ssl::augment::Recipe& recipe, int width, int height, int count) {
+  const auto source = picture(width, height);
+  std::vector<float> out(static_cast<std::size_t>(recipe.width()) * static_cast<std::size_t>(recipe.height()) * 3);
+  std::uint64_t sample = 0;
+  return count / median_seconds(5, [&] {
+    for (int i = 0; i < count; ++i) {
+      ssl::Random random(7, ssl::Purpose::augment, 0, sample++);
+      recipe.make(random, source, out.data());
+    }
+  });
+}
+
+double folder_per_second(const std::string& path) {
+  const auto folder = std::make_shared<ssl::data::ImageFolder>(path);
+  const auto recipe = ssl::augment::simclr({.size = 224, .strength = 1, .blur = true});
+  // Every run decodes: nothing is cached.
+  ssl::data::Loader loader(folder, {{recipe}, {recipe}}, {.batch = 50, .seed = 1, .cache_bytes = 0});
+  std::int64_t epoch = 0;
+  return static_cast<double>(folder->size()) / median_seconds(1, [&] {
+    ssl::data::Batch batch;
+    loader.start(epoch++);
+    while (loader.next(batch)) {}
+  });
+}
+
+double nt_xent_ms(std::int64_t pairs, int times) {
+  ssl::Random random(1, ssl::Purpose::test);
+  ssl::Tensor z = ssl::random_normal({2 * pairs, 128}, random);
+  z.set_requires_grad();
+  const auto work = [&] {
+    z.clear_grad();
+    ssl::backward(ssl::ops::nt_xent(z).loss);
+  };
+  return 1000 * (times > 1 ? median_seconds(times, work) : seconds(work));
+}
+
+double knn_ms() {
+  ssl::Random random(1, ssl::Purpose::test);
+  const ssl::Tensor base = ssl::random_normal({50000, 512}, random), queries = ssl::random_normal({10000, 512}, random);
+  return 1000 * median_seconds(3, [&] { ssl::eval::nearest(queries, base, 200); });
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  const std::string row = count > 1 ? arguments[1] : "";
+  double value = 0;
+  if (row == "views32") {
+    ssl::set_threads(1);
+    value = views_per_second(ssl::augment::simclr({}), 32, 32, 20000);
+  } else if (row == "views224") {
+    ssl::set_threads(1);
+    value = views_per_second(ssl::augment::simclr({.size = 224, .strength = 1, .blur = true}), 500, 375, 300);
+  } else if (row == "folder" && count > 2) {
+    value = folder_per_second(arguments[2]);
+  } else if (row == "nt_xent") {
+    const std::int64_t pairs = count > 2 ? std::atoll(arguments[2]) : 4096;
+    value = nt_xent_ms(std::max<std::int64_t>(pairs, 1), pairs > 20000 ? 1 : 5);
+  } else if (row == "knn") {
+    value = knn_ms();
+  } else {
+    std::fprintf(stderr, "expected views32, views224, folder DIR, nt_xent [PAIRS] or knn\n");
+    return 2;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("{\"program\": \"sslcake %s\", \"value\": %.4g, \"peak_mib\": %.0f}\n", SSLCAKE_VERSION_STRING, value,
+              static_cast<double>(usage.ru_maxrss) / 1024);
+} catch (const ssl::Error& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
