@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "../core/threads.hpp"
@@ -31,6 +32,8 @@ class BestK {
     kept_.push_back(c);
     if (kept_.size() == 2 * k_) cut();
   }
+  /// What a later candidate must exceed: indices come in order, so that equals are not nearer.
+  float bar() const { return full_ ? bar_.similarity : -std::numeric_limits<float>::infinity(); }
   const std::vector<Candidate>& sorted() {
     if (kept_.size() > k_) cut();
     std::sort(kept_.begin(), kept_.end(), nearer);
@@ -51,6 +54,23 @@ class BestK {
   bool full_ = false;
 };
 
+/// Offers the similarities row[0 .. n) of rows first, first + 1, ... of the base, but for the row `skip`. Almost none
+/// passes the bar: whole blocks are looked at first.
+inline void offer_row(BestK& best, const float* row, std::int64_t n, std::int64_t first, std::int64_t skip) {
+  constexpr std::int64_t block = 32;
+  std::int64_t j = 0;
+  for (; j + block <= n; j += block) {
+    const float bar = best.bar();
+    int any = 0;
+    for (std::int64_t i = 0; i < block; ++i) any |= row[j + i] > bar;
+    if (!any) continue;
+    for (std::int64_t i = j; i < j + block; ++i)
+      if (first + i != skip) best.offer({row[i], first + i});
+  }
+  for (; j < n; ++j)
+    if (first + j != skip) best.offer({row[j], first + j});
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index) {
@@ -68,7 +88,7 @@ SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std
   auto* indices = result.indices.mutable_data<std::int64_t>();
   auto* similarities = result.similarities.mutable_data<float>();
 
-  constexpr std::int64_t query_tile = 256, base_tile = 4096;  // 4 MiB of similarities at a time
+  constexpr std::int64_t query_tile = 1024, base_tile = 2048;  // 8 MiB of similarities at a time
   Workspace<float> tile(query_tile * base_tile);
   for (std::int64_t q0 = 0; q0 < q; q0 += query_tile) {
     const std::int64_t rows = std::min(query_tile, q - q0);
@@ -80,9 +100,7 @@ SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std
                     tile.data(), base_tile);
       parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
         for (auto i = begin; i < end; ++i)
-          for (std::int64_t j = 0; j < columns; ++j)
-            if (!(skip_same_index && b0 + j == q0 + i))
-              best[static_cast<std::size_t>(i)].offer({tile[i * base_tile + j], b0 + j});
+          detail::offer_row(best[static_cast<std::size_t>(i)], tile.data() + i * base_tile, columns, b0, skip_same_index ? q0 + i : -1);
       });
     }
     parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
