@@ -77,6 +77,7 @@ class PairedWeightGrad {
  public:
   static constexpr std::int64_t block = 1024;  // pixels whose panels fit into the first cache
   static constexpr std::int64_t dy_panel = block / 2 * tile_rows + 16;  // panels apart by a power of two would share cache sets
+  static constexpr std::int64_t x_panel = block / 2 * tile_columns + 16;
 
   PairedWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy) : s_(s), x_(x), dy_(dy), pixels_(s.n * s.oh() * s.ow()) {
     for (std::int32_t i = 0; i < block / 2; ++i) identity_[2 * i] = identity_[2 * i + 1] = i;
@@ -86,7 +87,7 @@ class PairedWeightGrad {
   /// Output channels [o_begin, o_end), blocks [begin, end).
   void run(std::int64_t o_begin, std::int64_t o_end, std::int64_t begin, std::int64_t end, float* dw) const {
     const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, taps = s_.taps();
-    const Workspace<float> dy(o_panels * dy_panel), x(block / 2 * tile_columns);
+    const Workspace<float> dy(o_panels * dy_panel), x(panels_at_once * x_panel);
     const Workspace<const bfloat16*> seen(block);
     std::memset(dy.data(), 0, sizeof(float) * static_cast<std::size_t>(dy.size()));  // also what lies behind the last channel
     std::memset(x.data(), 0, sizeof(float) * static_cast<std::size_t>(x.size()));
@@ -98,8 +99,9 @@ class PairedWeightGrad {
         find(first, count, tap, seen.data());
         for (std::int64_t c = 0; c < s_.c; c += tile_columns) {
           const std::int64_t width = s_.c - c < tile_columns ? s_.c - c : tile_columns, step = width > lanes ? tile_columns : lanes;
-          pack_x(seen.data(), (count + 1) / 2, c, width, step, x.data());
-          OuterInput in{identity_, (count + 1) / 2, nullptr, x.data(), step};
+          const std::int64_t which = c / tile_columns % panels_at_once, together = panels_at_once * tile_columns;
+          if (which == 0) pack_x(seen.data(), (count + 1) / 2, c, s_.c - c < together ? s_.c - c : together, x.data());
+          OuterInput in{identity_, (count + 1) / 2, nullptr, x.data() + which * x_panel, step};
           for (std::int64_t j = 0; j < o_panels; ++j) {
             const std::int64_t o = o_begin + j * tile_rows, height = o_end - o < tile_rows ? o_end - o : tile_rows;
             float* rows[tile_rows];
@@ -122,20 +124,22 @@ class PairedWeightGrad {
       interleave(dy + o, next ? dy + o + next : nullptr, channels - o < tile_rows ? channels - o : tile_rows, out);
   }
 
-  /// Channels [c, c + width) of pairs of pixels.
-  SSLCAKE_SIMD_TARGET static void pack_x(const bfloat16* const* seen, std::int64_t pairs, std::int64_t c, std::int64_t width,
-                                         std::int64_t step, float* out) {
-    if (width == tile_columns)
-      for (std::int64_t p = 0; p < pairs; ++p, out += tile_columns) {
-        const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
-        interleave_vector(first ? first + c : nullptr, second ? second + c : nullptr, out);
-        interleave_vector(first ? first + c + lanes : nullptr, second ? second + c + lanes : nullptr, out + lanes);
+  /// Channels [c, c + count) of pairs of pixels, in panels.
+  SSLCAKE_SIMD_TARGET static void pack_x(const bfloat16* const* seen, std::int64_t pairs, std::int64_t c, std::int64_t count, float* out) {
+    const std::int64_t whole = count / tile_columns, rest = count % tile_columns, step = rest > lanes ? tile_columns : lanes;
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
+      if (first) first += c;
+      if (second) second += c;
+      float* to = out + p * tile_columns;
+      for (std::int64_t k = 0; k < whole; ++k, to += x_panel) {
+        interleave_vector(first, second, to);
+        interleave_vector(first ? first + lanes : nullptr, second ? second + lanes : nullptr, to + lanes);
+        if (first) first += tile_columns;
+        if (second) second += tile_columns;
       }
-    else
-      for (std::int64_t p = 0; p < pairs; ++p, out += step) {
-        const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
-        interleave(first ? first + c : nullptr, second ? second + c : nullptr, width, out);
-      }
+      if (rest > 0) interleave(first, second, rest, out + whole * x_panel + p * step);
+    }
   }
 
   /// The pixels of x that result pixels [first, first + count) meet at a tap; null in the padding and behind the last.

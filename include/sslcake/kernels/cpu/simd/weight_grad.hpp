@@ -65,20 +65,27 @@ inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t
   }
 }
 
-/// x of one block, channels [c, c + count) of a group: rows of `width` numbers, zeros behind the last channel.
-inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t c, std::int64_t count, std::int64_t width,
-                   float* out) {
+/// So many panels of x are packed in one go: channels that lie side by side are fetched together.
+inline constexpr std::int64_t panels_at_once = 4;
+
+/// x of one block, channels [c, c + count) of a group, in panels `panel` numbers apart: rows of tile_columns numbers, or of
+/// `lanes` in the last where that is enough, zeros behind the last channel.
+inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t c, std::int64_t count, std::int64_t panel, float* out) {
   const ConvShape& s = job.s;
-  const std::int64_t step = job.step_w * s.c;
+  const std::int64_t step = job.step_w * s.c, whole = count / tile_columns, rest = count % tile_columns;
+  const std::int64_t width = rest > lanes ? tile_columns : lanes;
+  std::int64_t at = 0;
   for (std::int64_t n = block.image; n < block.image + block.images; ++n)
     for (std::int64_t i = block.span.source_begin; i < block.span.source_end; ++i) {
       const float* from = job.x + (n * s.h + i * job.step_h) * s.w * s.c + c;
-      if (count == tile_columns)
-        for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, out += tile_columns)
-          std::memcpy(out, from, sizeof(float) * tile_columns);
-      else
-        for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, out += width)
-          for (std::int64_t j = 0; j < width; ++j) out[j] = j < count ? from[j] : 0.0f;
+      for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, ++at) {
+        for (std::int64_t k = 0; k < whole; ++k)
+          std::memcpy(out + k * panel + at * tile_columns, from + k * tile_columns, sizeof(float) * tile_columns);
+        if (rest > 0) {
+          float* last = out + whole * panel + at * width;
+          for (std::int64_t j = 0; j < width; ++j) last[j] = j < rest ? from[whole * tile_columns + j] : 0.0f;
+        }
+      }
     }
 }
 
@@ -91,8 +98,8 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, dy_panel = blocks.most_pixels * tile_rows;
   const Workspace<float> dy(o_panels * dy_panel);
   // The last window is read as whole vectors, a little beyond its end.
-  const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns
-                                       : blocks.most_source_pixels * tile_columns);
+  const std::int64_t x_panel = blocks.most_source_pixels * tile_columns + 16;  // apart by a power of two they would share cache sets
+  const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns : panels_at_once * x_panel);
   if (job.windows) std::memset(x.data() + x.size() - tile_columns, 0, sizeof(float) * tile_columns);
   for (std::int64_t at = block_begin; at < block_end; ++at) {
     const std::int64_t image = at / spans * blocks.images;
@@ -111,11 +118,13 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
     for (std::int64_t c = 0; c < job.columns; c += tile_columns) {
       const int width = static_cast<int>(job.columns - c < tile_columns ? job.columns - c : tile_columns);
       const std::int64_t x_step = job.windows ? s.c : width > lanes ? tile_columns : lanes;
-      if (!job.windows) pack_x(job, block, group * s.group_c() + c, width, x_step, x.data());
+      const std::int64_t which = c / tile_columns % panels_at_once, together = panels_at_once * tile_columns;
+      if (!job.windows && which == 0)
+        pack_x(job, block, group * s.group_c() + c, job.columns - c < together ? job.columns - c : together, x_panel, x.data());
       for (std::int64_t tap = 0; tap < job.taps; ++tap) {
         const auto t = static_cast<std::size_t>(tap);
         OuterInput in{block.span.pairs.data() + 2 * block.span.tap_begin[t], block.span.per_image[t] * block.images, nullptr,
-                      job.windows ? x.data() + c : x.data(), x_step};
+                      job.windows ? x.data() + c : x.data() + which * x_panel, x_step};
         for (std::int64_t j = 0; j < o_panels; ++j) {
           const std::int64_t o = o_begin + j * tile_rows;
           const int height = static_cast<int>(o_end - o < tile_rows ? o_end - o : tile_rows);

@@ -1,0 +1,203 @@
+// How near the kernels come to what the machine can do: matrix products, and every distinct convolution of ResNet-18 (3x3
+// stem, 32x32) and ResNet-50 (ImageNet stem, 128x128) in its three directions, with pictures in float32 and in bfloat16,
+// each beside the peak of a loop that touches registers only. Operations are those of the direct sum, so that Winograd's
+// transform can pass 100 %.
+//
+// usage: kernel_table [--threads 2] [--views 64] [--quick]        (--quick: a few rows, single runs)
+#include <sslcake/core/random.hpp>
+#include <sslcake/core/tensor.hpp>
+#include <sslcake/core/threads.hpp>
+#include <sslcake/kernels/conv2d.hpp>
+#include <sslcake/kernels/conv2d_bfloat16.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
+#include <sslcake/kernels/cpu/simd/common.hpp>
+#include <sslcake/kernels/gemm.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace ssl = sslcake;
+namespace kernels = ssl::kernels;
+
+namespace {
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Twelve independent sums hide the latency of the multiply-add on all CPUs of today.
+constexpr int chains = 12;
+constexpr std::int64_t rounds = 20'000'000;
+
+#if SSLCAKE_X86
+#define SSLCAKE_PEAK(name, features, instruction, bytes)                                          \
+  __attribute__((target(features))) void name() {                                                 \
+    typedef float V __attribute__((vector_size(bytes)));                                          \
+    V sum[chains] = {}, a = V{} + 1e-30f;                                                         \
+    for (std::int64_t i = 0; i < rounds; ++i) {                                                   \
+      SSLCAKE_UNROLL                                                                              \
+      for (int k = 0; k < chains; ++k) __asm__ volatile(instruction " %1, %1, %0" : "+v"(sum[k]) : "v"(a)); \
+    }                                                                                             \
+  }
+SSLCAKE_PEAK(fma_256, "avx2,fma", "vfmadd231ps", 32)
+SSLCAKE_PEAK(fma_512, "avx512f", "vfmadd231ps", 64)
+SSLCAKE_PEAK(pairs_512, "avx512bf16,avx512f", "vdpbf16ps", 64)
+#endif
+
+/// Floating-point operations per second of the widest multiply-add of float32, or of bfloat16 pairs, on all threads; 0:
+/// not known for this CPU.
+double peak(bool pairs) {
+  void (*loop)() = nullptr;
+  double per_instruction = 0;
+#if SSLCAKE_X86
+  using kernels::Isa;
+  if (pairs && kernels::supports(Isa::avx512bf16)) loop = pairs_512, per_instruction = 64;
+  else if (!pairs && kernels::supports(Isa::avx512)) loop = fma_512, per_instruction = 32;
+  else if (!pairs && kernels::supports(Isa::avx2)) loop = fma_256, per_instruction = 16;
+#endif
+  if (!loop) return 0;
+  double best = 1e30;
+  for (int i = 0; i < 3; ++i)
+    best = std::min(best, seconds([&] { ssl::parallel_chunks(ssl::threads(), [&](std::int64_t) { loop(); }); }));
+  return ssl::threads() * per_instruction * chains * static_cast<double>(rounds) / best;
+}
+
+int repetitions = 5;
+
+/// Median rate of some runs after one that does not count.
+double rate(double operations, const std::function<void()>& work) {
+  work();
+  std::vector<double> all;
+  for (int i = 0; i < repetitions; ++i) all.push_back(seconds(work));
+  std::sort(all.begin(), all.end());
+  return operations / all[all.size() / 2];
+}
+
+struct Peaks {
+  double single, pairs;
+};
+
+void print_rate(double value, double best) {
+  if (best > 0) std::printf("%9.0f %4.0f%%", value * 1e-9, 100 * value / best);
+  else std::printf("%9.0f     ", value * 1e-9);
+}
+
+void print_product(std::int64_t n, const Peaks& peaks) {
+  ssl::Random random(1, ssl::Purpose::test);
+  const ssl::Tensor a = ssl::random_normal({n, n}, random), b = ssl::random_normal({n, n}, random);
+  ssl::Tensor c({n, n}, ssl::DType::float32);
+  const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+  std::printf("product %-32lld", static_cast<long long>(n));
+  for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}})
+    print_rate(rate(operations, [&, l = left, r = right] { kernels::gemm(l, r, n, n, n, a.data<float>(), n, b.data<float>(), n, c.mutable_data<float>(), n); }),
+               peaks.single);
+  std::printf("\n");
+}
+
+/// Three directions on pictures of type T.
+template <class T>
+void print_directions(const kernels::ConvShape& s, double best) {
+  ssl::Random random(1, ssl::Purpose::test);
+  const auto type = ssl::dtype_of<T>;
+  const ssl::Tensor x = ssl::random_normal({s.n, s.h, s.w, s.c}, random).to(type), w = ssl::random_normal({s.o, s.kh, s.kw, s.c}, random);
+  ssl::Tensor y = ssl::random_normal({s.n, s.oh(), s.ow(), s.o}, random).to(type), dx(x.shape(), type), dw(w.shape(), ssl::DType::float32);
+  const ssl::Tensor dy = y.clone();
+  const double operations = 2 * s.multiply_adds();
+  print_rate(rate(operations, [&] { kernels::conv2d_forward(s, x.data<T>(), w.data<float>(), y.mutable_data<T>()); }), best);
+  print_rate(rate(operations, [&] { kernels::conv2d_input_grad(s, dy.data<T>(), w.data<float>(), dx.mutable_data<T>()); }), best);
+  print_rate(rate(operations, [&] { kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<float>()); }), best);
+}
+
+void print_convolution(const kernels::ConvShape& s, const Peaks& peaks) {
+  std::printf("%lldx%lld/%lld %5lld -> %-5lld at %3lldx%-13lld", static_cast<long long>(s.kh), static_cast<long long>(s.kw),
+              static_cast<long long>(s.stride_h), static_cast<long long>(s.c), static_cast<long long>(s.o), static_cast<long long>(s.h),
+              static_cast<long long>(s.w));
+  print_directions<float>(s, peaks.single);
+  std::printf("   ");
+  print_directions<ssl::bfloat16>(s, peaks.pairs > 0 ? peaks.pairs : peaks.single);
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+std::vector<kernels::ConvShape> resnet18(std::int64_t views) {
+  std::vector<kernels::ConvShape> all;
+  const auto add = [&](std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel, std::int64_t stride) {
+    all.push_back({.n = views, .h = size, .w = size, .c = c, .o = o, .kh = kernel, .kw = kernel, .stride_h = stride, .stride_w = stride,
+                   .pad_h = kernel / 2, .pad_w = kernel / 2});
+  };
+  add(32, 3, 64, 3, 1);
+  for (std::int64_t stage = 0, size = 32, c = 64; stage < 4; ++stage, size /= stage > 1 ? 2 : 1) {
+    if (stage > 0) {
+      add(size, c, 2 * c, 3, 2);
+      add(size, c, 2 * c, 1, 2);
+      c *= 2;
+    }
+    add(stage > 0 ? size / 2 : size, c, c, 3, 1);
+  }
+  return all;
+}
+
+std::vector<kernels::ConvShape> resnet50(std::int64_t views) {
+  std::vector<kernels::ConvShape> all;
+  const auto add = [&](std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel, std::int64_t stride) {
+    all.push_back({.n = views, .h = size, .w = size, .c = c, .o = o, .kh = kernel, .kw = kernel, .stride_h = stride, .stride_w = stride,
+                   .pad_h = kernel / 2, .pad_w = kernel / 2});
+  };
+  add(128, 3, 64, 7, 2);
+  std::int64_t in = 64, size = 32;  // behind the pooling
+  for (std::int64_t stage = 0, width = 64; stage < 4; ++stage, width *= 2) {
+    const std::int64_t stride = stage > 0 ? 2 : 1;
+    add(size, in, width, 1, 1);
+    add(size, width, width, 3, stride);
+    add(size, in, 4 * width, 1, stride);
+    size /= stride;
+    add(size, width, 4 * width, 1, 1);
+    add(size, 4 * width, width, 1, 1);
+    if (stage > 0) add(size, width, width, 3, 1);
+    in = 4 * width;
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  int threads = 2;
+  std::int64_t views = 64;
+  bool quick = false;
+  for (int i = 1; i < count; ++i) {
+    const std::string option = arguments[i];
+    const bool number = i + 1 < count && std::atoi(arguments[i + 1]) > 0;
+    if (option == "--quick") quick = true;
+    else if (option == "--threads" && number) threads = std::atoi(arguments[++i]);
+    else if (option == "--views" && number) views = std::atoi(arguments[++i]);
+    else return std::fprintf(stderr, "expected --threads N, --views N or --quick, got %s\n", arguments[i]), 2;
+  }
+  if (quick) repetitions = 1;
+  ssl::set_threads(threads);
+  const Peaks peaks{peak(false), peak(true)};
+  std::printf("%s kernels, %d threads, %lld pictures; peak of multiply-adds %.0f GFLOP/s in float32, %.0f on bfloat16 pairs\n",
+              kernels::name_of(kernels::isa()), threads, static_cast<long long>(views), peaks.single * 1e-9, peaks.pairs * 1e-9);
+  std::printf("\n%-40s%14s %14s %14s   GFLOP/s and share of the peak\n", "", "A B", "A Bt", "At B");
+  for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) print_product(n, peaks);
+  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "", "bfloat16:", "", "", "ResNet-18",
+              "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
+  auto all = resnet18(views);
+  if (quick) all.resize(2);
+  for (const auto& s : all) print_convolution(s, peaks);
+  std::printf("ResNet-50\n");
+  all = resnet50(views);
+  if (quick) all.resize(2);
+  for (const auto& s : all) print_convolution(s, peaks);
+} catch (const ssl::Error& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
