@@ -1,8 +1,10 @@
 // One training step of SimCLR, timed; bench/peers/step_torch.py does the same in PyTorch. Up to 64 pixels residual
 // networks have the 3x3 stem.
-// The pictures are random numbers: only the step is measured. Prints one line of JSON.
+// The pictures are random numbers: only the step is measured. Prints one line of JSON: `idle` is the share of the threads'
+// time in which they did not run, `asked` how often the system was asked for memory; both of the steps that count.
 //
 // usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--bfloat16 0] [--encoder resnet18]
+#include <sslcake/core/storage.hpp>
 #include <sslcake/core/threads.hpp>
 #include <sslcake/nn/encoder.hpp>
 #include <sslcake/ops/shape_ops.hpp>
@@ -51,9 +53,16 @@ int main(int count, char** arguments) try {
   batch.views = 2;
   for (const auto& part : task.modules()) part.train(true);
 
+  const auto processor_seconds = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+  };
   std::vector<double> milliseconds;
-  double loss = 0;
+  double loss = 0, processor = 0, elapsed = 0;
+  std::uint64_t asked = 0;
   for (int step = 0; step < options["--warmup"] + options["--steps"]; ++step) {
+    if (step == options["--warmup"]) processor = processor_seconds(), asked = ssl::memory_stats().from_system;
     const auto start = std::chrono::steady_clock::now();
     optimizer.zero_grad();
     const auto outcome = task.loss(batch);
@@ -64,14 +73,18 @@ int main(int count, char** arguments) try {
       milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
 
+  processor = processor_seconds() - processor;
+  asked = ssl::memory_stats().from_system - asked;
+  for (const double m : milliseconds) elapsed += m / 1000;
+  const double idle = std::max(0.0, 1 - processor / (elapsed * options["--threads"]));
   std::sort(milliseconds.begin(), milliseconds.end());
   const auto n = milliseconds.size();
   const double median = (milliseconds[n / 2] + milliseconds[(n - 1) / 2]) / 2;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"loss\": %.5f}\n",
+  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"idle\": %.3f, \"asked\": %llu, \"loss\": %.5f}\n",
               SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median, milliseconds[0], 1000 * static_cast<double>(views) / median,
-              static_cast<double>(usage.ru_maxrss) / 1024, loss);
+              static_cast<double>(usage.ru_maxrss) / 1024, idle, static_cast<unsigned long long>(asked), loss);
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

@@ -35,9 +35,7 @@ def main():
               "--encoder", options.encoder]
     common = list(map(str, common))
     precisions = options.precisions.split(",")
-    # Our transformers compute in float32 only.
-    own = [p for p in precisions if p == "float32" or not options.encoder.startswith("vit_")]
-    ours = [[options.ours, *common, "--bfloat16", str(int(p == "bfloat16"))] for p in own]
+    ours = [[options.ours, *common, "--bfloat16", str(int(p == "bfloat16"))] for p in precisions]
     theirs = [[sys.executable, str(HERE / "step_torch.py"), "--mode", mode, "--precision", p, *common]
               for p in precisions for mode in options.modes.split(",")]
     contestants = ours + theirs
@@ -65,7 +63,7 @@ def main():
               f"({results[mine][0]['program']} against {results[other][0]['program']})")
 
     peers = range(len(ours), len(contestants))
-    for i, precision in enumerate(own):
+    for i, precision in enumerate(precisions):
         ratio(precision, i, best([j for j in peers if results[j][0]["program"].endswith(precision)]))
     ratio("best against best", best(range(len(ours))), best(peers))
     if options.out:

@@ -144,6 +144,6 @@ TEST_CASE("results that are made again in the backward pass give the same bits, 
         for (const auto& p : net.parameters()) gradients[on].push_back(p.tensor.grad().to_vector<float>());
       }
       CHECK(gradients[0] == gradients[1]);
-      CHECK(held[1] < 0.75 * held[0]);
+      CHECK(held[1] < 0.85 * held[0]);
     }
 }

@@ -74,10 +74,7 @@ namespace autograd {
 
 /// How to make an op's result a second time, from what is kept anyway: memory for a little time (Chen et al., "Training
 /// deep nets with sublinear memory cost", 2016, arXiv 1604.06174).
-struct Recipe {
-  std::function<Tensor()> make;
-  int depth = 1;  // how many results one call makes, those behind it counted
-};
+using Recipe = std::function<Tensor()>;
 
 /// Whether recipes are used (true; SSLCAKE_RECOMPUTE=0 in the environment changes it). The numbers are the same bits.
 bool recompute();
@@ -91,8 +88,6 @@ class Saved {
   explicit Saved(const Tensor& t);
   const Tensor& get() const;
   bool defined() const { return recipe_ || tensor_.defined(); }
-  /// The depth of its recipe; 0: the numbers are kept.
-  int depth() const { return recipe_ ? recipe_->depth : 0; }
 
  private:
   mutable Tensor tensor_;

@@ -117,7 +117,7 @@ SSLCAKE_INLINE Saved::Saved(const Tensor& t) {
 
 SSLCAKE_INLINE const Tensor& Saved::get() const {
   if (recipe_ && !tensor_.defined()) {
-    tensor_ = recipe_->make();
+    tensor_ = (*recipe_)();
     version_ = tensor_.version();
   }
   if (tensor_.version() != version_)

@@ -22,16 +22,16 @@ inline std::atomic<bool>& fuse_switch() {
   return on;
 }
 
-/// What makes the unit's result out of the convolution's.
+/// The convolution's result and what makes the unit's out of it, where there is no residual.
 struct NormUnit {
   Tensor z;
   ChannelStatistics statistics;
-  autograd::Saved gamma, beta, residual;
+  autograd::Saved gamma, beta;
   bool relu;
 
-  Tensor result(bool in_place) const {
+  Tensor result() const {
     if (!z.defined()) fail("conv_norm_act", "the tape was freed by an earlier backward pass; run the forward again");
-    return normalise_channels(z, statistics, gamma.get(), beta.get(), residual.defined() ? residual.get() : Tensor{}, relu, in_place);
+    return normalise_channels(z, statistics, gamma.get(), beta.get(), {}, relu, false);
   }
 };
 
@@ -47,38 +47,30 @@ inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, c
   Tensor y = normalise_channels(z, statistics, norm.gamma, norm.beta, residual, relu, !recording);
   if (!recording) return autograd::record("conv_norm_act", {}, y, nullptr);
 
-  // z is kept for the gradient; y follows from it and the residual, and need not be kept beside it. Along a chain of
-  // residuals every second result is kept, so that none takes more than one other to make.
-  const auto unit = std::make_shared<NormUnit>(NormUnit{std::move(z), std::move(statistics), autograd::Saved(norm.gamma),
-                                                        autograd::Saved(norm.beta), autograd::Saved(residual), relu});
-  const int depth = unit->residual.depth() + 1;
-  const bool again = autograd::recompute() && depth <= 2;
   const ReluGradient mask = !relu                ? ReluGradient::none
                             : residual.defined() ? ReluGradient::from_result
                                                  : ReluGradient::recomputed;
+  const auto unit = std::make_shared<NormUnit>(
+      NormUnit{std::move(z), std::move(statistics), autograd::Saved(norm.gamma), autograd::Saved(norm.beta), relu});
   autograd::Saved sx, sw, sy;
   if (weight.requires_grad()) sx = autograd::Saved(x);
   if (x.requires_grad()) sw = autograd::Saved(weight);
-  if (mask == ReluGradient::from_result && !again) sy = autograd::Saved(y);
-  if (!again) unit->residual = {};
+  if (mask == ReluGradient::from_result) sy = autograd::Saved(y);
   auto gradient = [shape, unit, mask, sx, sw, sy](autograd::Backward& b) {
     Tensor dy = b.take_grad();
     if (mask != ReluGradient::from_result) b.give(4, dy);  // the residual is added behind everything but the ReLU
-    Tensor y;
-    if (mask == ReluGradient::from_result) y = sy.defined() ? sy.get() : unit->result(false);
     // z belongs to this unit alone, which overwrites it: all who needed the result have had it.
     auto grads = normalise_channels_grad(std::move(dy), std::move(unit->z), unit->statistics, unit->gamma.get(), unit->beta.get(), mask,
-                                         y, b.needs(0) || b.needs(1));
-    y = {};
+                                         sy.get(), b.needs(0) || b.needs(1));
     b.give(2, std::move(grads.dgamma));
     b.give(3, std::move(grads.dbeta));
     if (mask == ReluGradient::from_result) b.give(4, std::move(grads.masked));
-    unit->residual = {};
     if (b.needs(1)) b.give(1, conv_weight_grad(shape, sx.get(), grads.dz));
     if (b.needs(0)) b.give(0, conv_input_grad(shape, grads.dz, sw.get()));
   };
   y = autograd::record("conv_norm_act", {x, weight, norm.gamma, norm.beta, residual}, y, std::move(gradient));
-  if (again) autograd::set_recipe(y, {[unit] { return unit->result(false); }, depth});
+  // z is kept for the gradient, and y follows from it. (With a residual it would take more passes than it is worth.)
+  if (!residual.defined()) autograd::set_recipe(y, [unit] { return unit->result(); });
   return y;
 }
 

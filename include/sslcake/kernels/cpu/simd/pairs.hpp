@@ -87,7 +87,7 @@ class PairedWeightGrad {
   /// Output channels [o_begin, o_end), blocks [begin, end).
   void run(std::int64_t o_begin, std::int64_t o_end, std::int64_t begin, std::int64_t end, float* dw) const {
     const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, taps = s_.taps();
-    const Workspace<float> dy(o_panels * dy_panel), x(panels_at_once * x_panel);
+    const Workspace<float> dy(o_panels * dy_panel), x(panels_held(s_.c) * x_panel);
     const Workspace<const bfloat16*> seen(block);
     std::memset(dy.data(), 0, sizeof(float) * static_cast<std::size_t>(dy.size()));  // also what lies behind the last channel
     std::memset(x.data(), 0, sizeof(float) * static_cast<std::size_t>(x.size()));

@@ -67,6 +67,11 @@ inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t
 
 /// So many panels of x are packed in one go: channels that lie side by side are fetched together.
 inline constexpr std::int64_t panels_at_once = 4;
+/// How many there are at most for so many channels.
+inline std::int64_t panels_held(std::int64_t channels) {
+  const std::int64_t panels = (channels + tile_columns - 1) / tile_columns;
+  return panels < panels_at_once ? panels : panels_at_once;
+}
 
 /// x of one block, channels [c, c + count) of a group, in panels `panel` numbers apart: rows of tile_columns numbers, or of
 /// `lanes` in the last where that is enough, zeros behind the last channel.
@@ -99,7 +104,7 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   const Workspace<float> dy(o_panels * dy_panel);
   // The last window is read as whole vectors, a little beyond its end.
   const std::int64_t x_panel = blocks.most_source_pixels * tile_columns + 16;  // apart by a power of two they would share cache sets
-  const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns : panels_at_once * x_panel);
+  const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns : panels_held(job.columns) * x_panel);
   if (job.windows) std::memset(x.data() + x.size() - tile_columns, 0, sizeof(float) * tile_columns);
   for (std::int64_t at = block_begin; at < block_end; ++at) {
     const std::int64_t image = at / spans * blocks.images;
