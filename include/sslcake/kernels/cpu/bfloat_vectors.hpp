@@ -51,4 +51,27 @@ SSLCAKE_ALWAYS_INLINE void store(const V& v, bfloat16* to) {
   }
 }
 
+/// The same past the caches, where the processor can: for results that are too many to be found there again. `to` is
+/// aligned to the bytes written; end_streaming() before another thread reads them.
+template <class V>
+SSLCAKE_ALWAYS_INLINE void stream(const V& v, bfloat16* to) {
+#if SSLCAKE_X86
+  if constexpr (sizeof(V) == 64) {
+    typedef std::uint16_t Half __attribute__((vector_size(32), may_alias));
+    alignas(32) bfloat16 rounded[16];
+    store(v, rounded);
+    Half half;
+    __builtin_memcpy(&half, rounded, sizeof half);
+    __asm__ volatile("vmovntdq %1, %0" : "=m"(*reinterpret_cast<Half*>(to)) : "v"(half));
+    return;
+  }
+#endif
+  store(v, to);
+}
+inline void end_streaming() {
+#if SSLCAKE_X86
+  __asm__ volatile("sfence" ::: "memory");
+#endif
+}
+
 }  // namespace sslcake::inline v0::kernels

@@ -54,6 +54,7 @@ struct Epilogue {
   const float* center = nullptr;  // the same
   float* partial = nullptr;       // (parts, 2, channels); null: no sums
   std::int64_t channels = 0;
+  bool streams = false;           // the results go past the caches (bfloat16 only)
 };
 
 /// Sums over the results rows[·][0 .. V·lanes) of all pixels.
@@ -99,8 +100,8 @@ inline void add_sums(const Epilogue& to, std::int64_t part, const detail::TilePl
   }
 }
 
-/// result[at[p]] .. = rows[p] (+ bias), rounded to bfloat16: V vectors of every pixel.
-template <int V>
+/// result[at[p]] .. = rows[p] (+ bias), rounded to bfloat16: V vectors of every pixel; past the caches if `streams`.
+template <int V, bool streams>
 SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void round_columns(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows,
                                                         const std::int64_t* at, const float* bias, bfloat16* result) {
   Vector shift[V] = {};
@@ -112,18 +113,31 @@ SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void round_columns(const detail::TilePlan::
       const float* y = rows[i * tile_rows + r];
       bfloat16* out = result + at[i * tile_rows + r];
       SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) store(Vector(*reinterpret_cast<const UnalignedVector*>(y + v * lanes) + shift[v]), out + v * lanes);
+      for (int v = 0; v < V; ++v) {
+        const Vector sum = *reinterpret_cast<const UnalignedVector*>(y + v * lanes) + shift[v];
+        if constexpr (streams) stream(sum, out + v * lanes);
+        else store(sum, out + v * lanes);
+      }
     }
 }
 
 inline void round_panel(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows, const std::int64_t* at,
-                        const float* bias, bfloat16* result, std::int64_t width) {
-  if (width == tile_columns) return round_columns<2>(tiles, count, rows, at, bias, result);
-  if (width == lanes) return round_columns<1>(tiles, count, rows, at, bias, result);
+                        const float* bias, bfloat16* result, std::int64_t width, bool streams) {
+  if (width == tile_columns && streams) return round_columns<2, true>(tiles, count, rows, at, bias, result);
+  if (width == tile_columns) return round_columns<2, false>(tiles, count, rows, at, bias, result);
+  if (width == lanes) return round_columns<1, false>(tiles, count, rows, at, bias, result);
   for (std::int64_t i = 0; i < count; ++i)
     for (std::int64_t r = 0; r < tiles[i].count; ++r)
       for (std::int64_t j = 0; j < width; ++j)
         result[at[i * tile_rows + r] + j] = bfloat16(rows[i * tile_rows + r][j] + (bias ? bias[j] : 0.0f));
+}
+
+/// Whether results in bfloat16 go past the caches: so many that whoever reads them next would not find them there (a line
+/// that is only written would otherwise be fetched first), and lying so that a tile's row is one whole line.
+inline bool streams_results(const detail::Correlation& c, const void* result) {
+  constexpr std::int64_t many = 8 << 20;
+  return lanes == 16 && c.images * c.rows * c.columns * c.result_pixel >= many && c.result_pixel % tile_columns == 0 &&
+         reinterpret_cast<std::uintptr_t>(result) % 64 == 0;
 }
 
 /// What is stored as the result of products of floats, and of pairs of bfloat16.
@@ -185,8 +199,9 @@ void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, 
     if (epilogue.partial) add_sums(epilogue, part, tiles.data(), count, to.data(), column, channel, w.width(j));
     if constexpr (pairs)
       round_panel(tiles.data(), count, to.data(), at.data(), epilogue.bias ? epilogue.bias + channel : nullptr, result + channel,
-                  w.width(j));
+                  w.width(j), epilogue.streams);
   }
+  if (epilogue.streams) end_streaming();
 }
 
 template <bool pairs = false>
@@ -220,10 +235,11 @@ template <bool pairs = false>
 void correlate_sums(const detail::Correlation& c, const PackedWeights& packed, const float* source,
                     typename ResultOf<pairs>::type* result, const float* center, double* sum, double* sum_sq) {
   const detail::TilePlan plan(c, tile_rows);
+  const bool streams = pairs && streams_results(c, result);
   const std::int64_t channels = packed.groups * packed.results;
   const Workspace<float> zeros(center ? 0 : channels), partial(plan.parts() * 2 * channels);
   if (!center && channels > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(channels));
-  correlate<pairs>(c, plan, packed, source, result, {nullptr, center ? center : zeros.data(), partial.data(), channels});
+  correlate<pairs>(c, plan, packed, source, result, {nullptr, center ? center : zeros.data(), partial.data(), channels, streams});
   parallel_for(channels, 32, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
     for (std::int64_t part = 0; part < plan.parts(); ++part)

@@ -64,11 +64,11 @@ inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* so
   const float* pairs = reinterpret_cast<const float*>(source);
   if (input_grad) {
     for (const detail::Correlation& c : detail::input_grad_correlations(paired))
-      correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result);
+      correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result, {.streams = streams_results(c, result)});
   } else {
     const detail::Correlation c = detail::forward_correlation(paired, false);
     if (sum) correlate_sums<true>(c, packed, pairs, result, center, sum, sum_sq);
-    else correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result, {bias, nullptr, nullptr, 0});
+    else correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result, {.bias = bias, .streams = streams_results(c, result)});
   }
 }
 

@@ -19,7 +19,7 @@ struct WeightGradGrid {
     };
     while (count() < 32 && may_double()) pixel_parts *= 2;
     // Every part of the channels packs x anew, which many channels pay for.
-    while (count() < 32 && s.group_o() / parts_per_group >= 8 * tile_rows) parts_per_group *= 2;
+    while (count() < 32 && s.group_o() / parts_per_group >= 32 * tile_rows) parts_per_group *= 2;
   }
   std::int64_t count() const { return groups * parts_per_group * pixel_parts; }
 };
