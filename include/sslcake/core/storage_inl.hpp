@@ -30,7 +30,10 @@ inline constexpr bool arena_wanted = true;
 /// large ones in an arena.
 class Allocator {
  public:
-  static constexpr std::size_t large = std::size_t{1} << 20;
+  // Kernels' workspaces are among the large: the arena's huge pages lie together in memory. On small pages, wherever
+  // those happen to be, the lines of a workspace evict each other from the second cache (a Winograd convolution took
+  // between one and two times as long, from run to run).
+  static constexpr std::size_t large = std::size_t{1} << 16;
 
   // Never destroyed: tensors with static lifetime may be freed after main.
   static Allocator& instance() {
