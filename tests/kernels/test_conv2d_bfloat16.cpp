@@ -197,3 +197,24 @@ TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads"
     }
   }
 }
+
+TEST_CASE("bfloat16 convolutions: results too many for the caches have the bits of those of one picture at a time") {
+  sslcake::Random random(5, sslcake::Purpose::test);
+  const ConvShape all{.n = 66, .h = 32, .w = 32, .c = 8, .o = 128}, one{.n = 1, .h = 32, .w = 32, .c = 8, .o = 128};
+  const auto x = rounded(test::reals(random, all.n * 32 * 32 * 8));
+  const auto w = test::reals(random, 128 * 8);
+  std::vector<bfloat16> together(static_cast<std::size_t>(all.n * 32 * 32 * 128)), alone(together.size());
+  std::vector<double> sum(128), squares(128), first(128), second(128), total(128);
+  kernels::conv2d_forward_sums(all, x.data(), w.data(), together.data(), nullptr, sum.data(), squares.data());
+  for (std::int64_t n = 0; n < all.n; ++n) {
+    kernels::conv2d_forward_sums(one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128, nullptr, first.data(), second.data());
+    for (std::size_t o = 0; o < 128; ++o) total[o] += first[o];
+  }
+  CHECK(together == alone);
+  for (std::size_t o = 0; o < 128; ++o) CHECK(std::abs(sum[o] - total[o]) <= 1e-3 * std::sqrt(squares[o]));
+  // The input gradient of the turned layer writes as much.
+  const ConvShape back{.n = 66, .h = 32, .w = 32, .c = 128, .o = 8}, back_one{.n = 1, .h = 32, .w = 32, .c = 128, .o = 8};
+  kernels::conv2d_input_grad(back, x.data(), w.data(), together.data());
+  for (std::int64_t n = 0; n < all.n; ++n) kernels::conv2d_input_grad(back_one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128);
+  CHECK(together == alone);
+}

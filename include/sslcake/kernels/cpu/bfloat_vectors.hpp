@@ -57,12 +57,15 @@ template <class V>
 SSLCAKE_ALWAYS_INLINE void stream(const V& v, bfloat16* to) {
 #if SSLCAKE_X86
   if constexpr (sizeof(V) == 64) {
-    typedef std::uint16_t Half __attribute__((vector_size(32), may_alias));
-    alignas(32) bfloat16 rounded[16];
+    bfloat16 rounded[16];
     store(v, rounded);
-    Half half;
-    __builtin_memcpy(&half, rounded, sizeof half);
-    __asm__ volatile("vmovntdq %1, %0" : "=m"(*reinterpret_cast<Half*>(to)) : "v"(half));
+    typedef long long Word __attribute__((may_alias));
+    for (int i = 0; i < 4; ++i) {
+      Word four;
+      __builtin_memcpy(&four, rounded + 4 * i, sizeof four);
+      // Eight bytes at a time: every x86-64 has it, so that no wider instruction set must be named here.
+      __asm__ volatile("movnti %1, %0" : "=m"(*reinterpret_cast<Word*>(to + 4 * i)) : "r"(four));
+    }
     return;
   }
 #endif
