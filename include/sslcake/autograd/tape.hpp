@@ -134,6 +134,7 @@ struct Node {
   std::vector<InputFacts> facts;                  // one for each input
   BackwardFn backward;
   std::shared_ptr<const Recipe> recipe;  // of its result; null where that must be kept
+  std::uint32_t recipe_version = 0;      // of the result: the recipe does not know of later changes in place
   Tensor grad;  // accumulates while the backward pass runs
   bool done = false;
 };

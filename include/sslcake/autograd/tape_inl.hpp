@@ -109,7 +109,8 @@ SSLCAKE_INLINE bool recompute() { return recompute_switch().load(std::memory_ord
 SSLCAKE_INLINE void set_recompute(bool on) { recompute_switch().store(on, std::memory_order_relaxed); }
 
 SSLCAKE_INLINE Saved::Saved(const Tensor& t) {
-  if (t.meta() && t.meta()->node && recompute()) recipe_ = t.meta()->node->recipe;
+  const Node* node = t.meta() ? t.meta()->node.get() : nullptr;
+  if (node && recompute() && node->recipe_version == t.version()) recipe_ = node->recipe;
   if (recipe_) return;
   tensor_ = t.detach();
   version_ = t.version();
@@ -174,7 +175,9 @@ SSLCAKE_INLINE Tensor record(const char* op, const std::vector<Tensor>& inputs, 
 }
 
 SSLCAKE_INLINE void set_recipe(const Tensor& output, Recipe recipe) {
-  if (output.meta() && output.meta()->node) output.meta()->node->recipe = std::make_shared<const Recipe>(std::move(recipe));
+  if (!output.meta() || !output.meta()->node) return;
+  output.meta()->node->recipe = std::make_shared<const Recipe>(std::move(recipe));
+  output.meta()->node->recipe_version = output.version();
 }
 
 }  // namespace autograd

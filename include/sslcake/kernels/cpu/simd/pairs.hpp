@@ -75,7 +75,7 @@ inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* so
 /// The weight gradient of one group: dw (O,taps,C) = sum over result pixels of dy[pixel,o] · x[pixel moved by tap, c].
 class PairedWeightGrad {
  public:
-  static constexpr std::int64_t block = 1024;  // pixels whose panels fit into the first cache
+  static constexpr std::int64_t block = 1024;  // pixels whose panels fit into the second cache, and pass over dw seldom
   static constexpr std::int64_t dy_panel = block / 2 * tile_rows + 16;  // panels apart by a power of two would share cache sets
   static constexpr std::int64_t x_panel = block / 2 * tile_columns + 16;
 
