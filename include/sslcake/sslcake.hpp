@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/arena.hpp"
+#include "core/clock.hpp"
 #include "core/config.hpp"
 #include "core/dtype.hpp"
 #include "core/error.hpp"

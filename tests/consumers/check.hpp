@@ -31,9 +31,27 @@ inline double descend() {
   return loss;
 }
 
+/// The largest difference between a float64 product, which the reference kernels compute, and the sums written out.
+inline double product_error() {
+  namespace ssl = sslcake;
+  ssl::Random random(7, ssl::Purpose::test);
+  const ssl::Tensor a = ssl::random_normal({3, 5}, random).to(ssl::DType::float64), b = ssl::random_normal({5, 4}, random).to(ssl::DType::float64);
+  const ssl::Tensor c = ssl::ops::matmul(a, b);
+  double worst = 0;
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 4; ++j) {
+      double sum = 0;
+      for (int k = 0; k < 5; ++k) sum += a.data<double>()[5 * i + k] * b.data<double>()[4 * k + j];
+      const double difference = sum - c.data<double>()[4 * i + j];
+      worst = difference > worst ? difference : -difference > worst ? -difference : worst;
+    }
+  return worst;
+}
+
 inline int check() try {
   require(sslcake::threads() >= 1, "expected at least one thread");
   require(descend() < 1e-6, "expected the loss to fall");
+  require(product_error() < 1e-14, "expected the float64 product to be the sum of products");
   bool refused = false;
   try {
     sslcake::ops::mse_loss(sslcake::zeros({2}), sslcake::zeros({3, 5}));

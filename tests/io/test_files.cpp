@@ -161,3 +161,40 @@ TEST_CASE("append_to_file, make_folders, exists") {
   CHECK(io::read_file(folder / "a/log") == "one\ntwo\n");
   CHECK(contains(message_of([&] { io::make_folders(folder / "a/log/b"); }), "a file has that name"));
 }
+
+TEST_CASE("what a name leads to: file or folder, its size, its real path") {
+  Scratch folder;
+  io::write_atomically(folder / "b.txt", "12345");
+  io::make_folders(folder / "inner");
+  REQUIRE(symlink((folder / "b.txt").c_str(), (folder / "link").c_str()) == 0);
+  REQUIRE(symlink((folder / "none").c_str(), (folder / "broken").c_str()) == 0);
+  CHECK(io::is_file(folder / "link"));
+  CHECK_FALSE(io::is_file(folder / "inner"));
+  CHECK(io::is_folder(folder / "inner"));
+  CHECK(io::is_folder(""));
+  CHECK_FALSE(io::is_folder(folder / "broken"));
+  CHECK(io::file_size(folder / "link") == 5);
+  CHECK(io::file_size(folder / "inner") == -1);
+  CHECK(io::file_size(folder / "broken") == -1);
+  CHECK(io::real_path(folder / "inner/../link") == io::real_path(folder / "b.txt"));
+  CHECK(io::real_path(folder / "broken").empty());
+  io::cut_file(folder / "b.txt", 2);
+  CHECK(io::read_file(folder / "b.txt") == "12");
+  CHECK(contains(message_of([&] { io::cut_file(folder / "none", 0); }), "no such file"));
+  io::remove_file(folder / "b.txt");
+  io::remove_file(folder / "b.txt");
+  CHECK_FALSE(io::exists(folder / "b.txt"));
+}
+
+TEST_CASE("list_folder: sorted names, links followed, and why a folder cannot be listed") {
+  Scratch folder;
+  for (const char* name : {"b", "a", ".hidden"}) io::write_atomically(folder / name, "");
+  io::make_folders(folder / "z/inner");
+  REQUIRE(symlink((folder / "z").c_str(), (folder / "c").c_str()) == 0);
+  const auto found = io::list_folder(folder.path);
+  CHECK(found.error.empty());
+  CHECK(found.files == std::vector<std::string>{".hidden", "a", "b"});
+  CHECK(found.folders == std::vector<std::string>{"c", "z"});
+  CHECK(contains(io::list_folder(folder / "none").error, "no such file or folder"));
+  CHECK(contains(io::list_folder(folder / "a").error, "not a folder"));
+}

@@ -11,10 +11,6 @@ namespace sslcake::inline v0::data::detail {
 
 /// `folder`/`name`; an empty folder is the current one.
 std::string join(const std::string& folder, const std::string& name);
-bool is_file(const std::string& path);
-bool is_folder(const std::string& path);
-/// Bytes of a regular file; -1 where it cannot be told.
-std::int64_t file_size(const std::string& path);
 /// The whole file, which must have exactly `bytes` bytes (or, with -1, at most `most`). `advice` ends every message.
 std::vector<std::uint8_t> read_bytes(const char* where, const std::string& path, std::int64_t bytes, const std::string& advice,
                                      std::int64_t most = std::int64_t{1} << 32);

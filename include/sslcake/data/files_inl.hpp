@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 
 #include "../io/files.hpp"
 #include "files.hpp"
@@ -13,26 +12,10 @@ SSLCAKE_INLINE std::string join(const std::string& folder, const std::string& na
   return folder.back() == '/' ? folder + name : folder + '/' + name;
 }
 
-SSLCAKE_INLINE bool is_file(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::is_regular_file(path, error);
-}
-
-SSLCAKE_INLINE bool is_folder(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::is_directory(path.empty() ? "." : path, error);
-}
-
-SSLCAKE_INLINE std::int64_t file_size(const std::string& path) {
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  return error ? -1 : static_cast<std::int64_t>(bytes);
-}
-
 SSLCAKE_INLINE std::vector<std::uint8_t> read_bytes(const char* where, const std::string& path, std::int64_t bytes,
                                                     const std::string& advice, std::int64_t most) {
-  if (!is_file(path)) fail(where, "there is no file '", path, "'; ", advice);
-  const auto found = file_size(path);
+  if (!io::is_file(path)) fail(where, "there is no file '", path, "'; ", advice);
+  const auto found = io::file_size(path);
   if (bytes >= 0 && found != bytes)
     fail(where, "expected '", path, "' to have ", bytes, " bytes, found ", found,
          found < bytes ? ": the file is incomplete; " : ": it is another file; ", advice);
@@ -46,7 +29,7 @@ SSLCAKE_INLINE std::vector<std::uint8_t> read_bytes(const char* where, const std
 
 SSLCAKE_INLINE std::vector<std::string> read_lines(const std::string& path) {
   std::vector<std::string> lines;
-  if (!is_file(path) || file_size(path) > (1 << 20)) return lines;
+  if (!io::is_file(path) || io::file_size(path) > (1 << 20)) return lines;
   const auto text = io::read_file(path);
   for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
     end = std::min(text.find('\n', begin), text.size());
@@ -59,13 +42,11 @@ SSLCAKE_INLINE std::vector<std::string> read_lines(const std::string& path) {
 
 SSLCAKE_INLINE std::string find_folder(const char* where, const std::string& folder, const std::string& inner,
                                        const std::string& name, const std::string& advice) {
-  if (!is_folder(folder)) fail(where, "there is no folder '", folder, "'; ", advice);
-  if (is_file(join(folder, name))) return folder;
-  if (is_file(join(join(folder, inner), name))) return join(folder, inner);
-  std::vector<std::string> present;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    present.push_back(it->path().filename().string());
+  if (!io::is_folder(folder)) fail(where, "there is no folder '", folder, "'; ", advice);
+  if (io::is_file(join(folder, name))) return folder;
+  if (io::is_file(join(join(folder, inner), name))) return join(folder, inner);
+  auto [present, folders, error] = io::list_folder(folder);
+  present.insert(present.end(), folders.begin(), folders.end());
   std::sort(present.begin(), present.end());
   std::string listing;
   for (std::size_t i = 0; i < present.size() && i < 8; ++i) listing += (i ? ", " : "") + present[i];

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
@@ -33,26 +32,11 @@ inline bool has_picture_name(const std::string& path) {
   return std::find(endings.begin(), endings.end(), ending) != endings.end();
 }
 
-/// What stands in one folder, by name, without dot files.
-struct Listing {
-  std::vector<std::string> folders, files;
-  std::string error;  // why it could not be listed
-};
-
-inline Listing list_folder(const std::string& path) {
-  namespace fs = std::filesystem;
-  Listing out;
-  std::error_code error;
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    auto name = it->path().filename().string();
-    if (name.empty() || name[0] == '.') continue;
-    std::error_code ignored;
-    (it->is_directory(ignored) ? out.folders : out.files).push_back(std::move(name));
-  }
-  if (error) out.error = error.message();
-  std::sort(out.folders.begin(), out.folders.end());
-  std::sort(out.files.begin(), out.files.end());
-  return out;
+/// What stands in one folder, without dot files.
+inline io::FolderListing list_visible(const std::string& path) {
+  auto listing = io::list_folder(path);
+  for (auto* names : {&listing.files, &listing.folders}) std::erase_if(*names, [](const std::string& name) { return name[0] == '.'; });
+  return listing;
 }
 
 /// All files below `root`/`inner`, as paths below `root`.
@@ -68,10 +52,9 @@ class FolderWalk {
  private:
   void visit(const std::string& inner, int depth) {
     const auto path = join(root_, inner);
-    std::error_code error;
-    auto real = std::filesystem::canonical(path, error).string();
-    if (error || !visited_.insert(std::move(real)).second) return;  // a link back to where we have been
-    const auto listing = list_folder(path);
+    auto real = io::real_path(path);
+    if (real.empty() || !visited_.insert(std::move(real)).second) return;  // a link back to where we have been
+    const auto listing = list_visible(path);
     if (!listing.error.empty()) skipped.push_back({inner.empty() ? "." : inner, "the folder cannot be listed: " + listing.error});
     for (const auto& name : listing.files) files.push_back(join(inner, name));
     for (const auto& name : listing.folders) {
@@ -158,9 +141,9 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
   auto& s = *state_;
   s.root = path.empty() ? "." : path;
   s.options = options;
-  if (detail::is_file(s.root)) fail("ImageFolder", "expected a folder of pictures, '", path, "' is a file");
-  if (!detail::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path");
-  const auto top = detail::list_folder(s.root);
+  if (io::is_file(s.root)) fail("ImageFolder", "expected a folder of pictures, '", path, "' is a file");
+  if (!io::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path");
+  const auto top = detail::list_visible(s.root);
   if (!top.error.empty()) fail("ImageFolder", "cannot list the folder '", path, "': ", top.error);
   if (top.folders.empty() && top.files.empty())
     fail("ImageFolder", "the folder '", path, "' is empty; put JPEG, PNG or BMP pictures into it");
@@ -182,7 +165,7 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
 
   std::set<std::string> classes;
   for (const auto& split : splits)
-    for (auto& name : detail::list_folder(detail::join(s.root, split)).folders) classes.insert(std::move(name));
+    for (auto& name : detail::list_visible(detail::join(s.root, split)).folders) classes.insert(std::move(name));
   if (splits.empty()) classes.insert(top.folders.begin(), top.folders.end());
   s.class_names.assign(classes.begin(), classes.end());
 

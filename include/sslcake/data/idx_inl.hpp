@@ -38,7 +38,7 @@ SSLCAKE_INLINE IdxArray parse_idx(const std::uint8_t* bytes, std::size_t size, i
 /// The file under either of its two usual names; empty where there is neither.
 inline std::string find_idx(const std::string& folder, const std::string& stem, const std::string& kind) {
   for (const char* separator : {"-", "."})
-    if (auto path = join(folder, stem + separator + kind + "-ubyte"); is_file(path)) return path;
+    if (auto path = join(folder, stem + separator + kind + "-ubyte"); io::is_file(path)) return path;
   return {};
 }
 
@@ -47,11 +47,11 @@ inline std::string find_idx(const std::string& folder, const std::string& stem, 
 SSLCAKE_INLINE std::shared_ptr<MemoryDataset> idx(const std::string& folder, Split split) {
   const std::string advice = "'data/fetch.sh mnist' (or fashion-mnist, kmnist) gets and unpacks such files";
   const std::string part = split == Split::test ? "t10k" : "train";
-  if (!detail::is_folder(folder)) fail("idx", "there is no folder '", folder, "'; ", advice);
+  if (!io::is_folder(folder)) fail("idx", "there is no folder '", folder, "'; ", advice);
   const auto image_path = detail::find_idx(folder, part + "-images", "idx3");
   if (image_path.empty()) {
     const auto name = part + "-images-idx3-ubyte";
-    if (detail::is_file(detail::join(folder, name + ".gz")))
+    if (io::is_file(detail::join(folder, name + ".gz")))
       fail("idx", "'", folder, "' holds ", name, ".gz, which is compressed; unpack it: gunzip -k ", name, ".gz");
     fail("idx", "expected the file '", name, "' in '", folder, "'; ", advice);
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -10,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "../core/clock.hpp"
 #include "../core/threads.hpp"
 #include "loader.hpp"
 
@@ -111,12 +111,12 @@ struct Loader::State {
     if (!started) start(0, 0);
     for (;;) {
       if (consumed == batches) return false;
-      const auto since = std::chrono::steady_clock::now();
+      const double since = monotonic_seconds();
       if (options.workers == 0) prepare_here();
       std::unique_lock lock(mutex);
       auto& slot = slot_of(consumed);
       ready.wait(lock, [&] { return begun > consumed && slot.unfinished == 0; });
-      waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+      waited += monotonic_seconds() - since;
       Slot done = std::exchange(slot, Slot{});
       ++consumed;
       lock.unlock();

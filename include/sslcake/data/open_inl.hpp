@@ -32,7 +32,7 @@ SSLCAKE_INLINE std::shared_ptr<Dataset> open(const std::string& spec, Split spli
     else dataset = std::make_shared<ImageFolder>(path, FolderOptions{labelled, options.strict, options.size});
   } else {
     fail("open", "unknown data set '", spec, "'",
-         detail::is_folder(spec) && !spec.empty() ? concat("; did you mean folder:", spec, "?") : "", "; expected one of\n",
+         io::is_folder(spec) && !spec.empty() ? concat("; did you mean folder:", spec, "?") : "", "; expected one of\n",
          open_forms);
   }
   return options.limit ? limit(std::move(dataset), options.limit, options.seed) : dataset;

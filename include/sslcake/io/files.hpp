@@ -5,11 +5,14 @@
 // one, and the folder is flushed too: rename is atomic (POSIX), so at every moment the name leads either to the whole
 // old file or to the whole new one. On an error the file aside is removed; one left by a killed process is
 // overwritten by the next attempt.
+//
+// The system's own calls, not <filesystem>: that header costs every program half a second of compile time.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "../core/error.hpp"
 
@@ -60,8 +63,25 @@ void write_atomically(const std::string& path, std::string_view bytes);
 void append_to_file(const std::string& path, std::string_view text);
 /// Makes the folder and those above it; no error if it is there already.
 void make_folders(const std::string& path);
-/// True for anything that has this name: file, folder or other.
+/// True for anything that has this name: file, folder or other. Links are followed, here and below.
 bool exists(const std::string& path);
+bool is_file(const std::string& path);    // an ordinary one
+bool is_folder(const std::string& path);  // an empty path is the current folder
+/// Bytes of an ordinary file; -1 where it cannot be told.
+std::int64_t file_size(const std::string& path);
+/// The path without links and dots that names the same; empty where there is no such file.
+std::string real_path(const std::string& path);
+/// Shortens the file to its first `bytes` bytes.
+void cut_file(const std::string& path, std::int64_t bytes);
+/// Removes a file; no error if that cannot be done.
+void remove_file(const std::string& path);
+
+/// What stands in a folder, sorted by name.
+struct FolderListing {
+  std::vector<std::string> files, folders;  // names only; whatever is no folder is a file
+  std::string error;                        // why it could not be listed, or empty
+};
+FolderListing list_folder(const std::string& path);
 
 }  // namespace sslcake::inline v0::io
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -37,11 +39,8 @@ inline std::string folder_of(const std::string& path) {
 inline std::string resolve(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return path;
-  char* real = ::realpath(path.c_str(), nullptr);
-  if (!real) return path;
-  std::string out(real);
-  std::free(real);  // NOLINT: realpath allocates with malloc
-  return out;
+  std::string real = real_path(path);
+  return real.empty() ? path : real;
 }
 
 inline void write_all(int descriptor, const void* data, std::uint64_t bytes, const std::string& path) {
@@ -179,6 +178,57 @@ SSLCAKE_INLINE void make_folders(const std::string& path) {
 SSLCAKE_INLINE bool exists(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0;
+}
+SSLCAKE_INLINE bool is_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+SSLCAKE_INLINE bool is_folder(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.empty() ? "." : path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+SSLCAKE_INLINE std::int64_t file_size(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) ? static_cast<std::int64_t>(info.st_size) : -1;
+}
+
+SSLCAKE_INLINE std::string real_path(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (!real) return "";
+  std::string out(real);
+  std::free(real);  // NOLINT: realpath allocates with malloc
+  return out;
+}
+
+SSLCAKE_INLINE void cut_file(const std::string& path, std::int64_t bytes) {
+  if (::truncate(path.c_str(), static_cast<off_t>(bytes)) != 0) fail("write", "cannot cut ", path, " to ", bytes, " bytes: ", detail::reason(errno));
+}
+
+SSLCAKE_INLINE void remove_file(const std::string& path) { ::unlink(path.c_str()); }
+
+SSLCAKE_INLINE FolderListing list_folder(const std::string& path) {
+  FolderListing out;
+  DIR* folder = ::opendir(path.empty() ? "." : path.c_str());
+  if (!folder) {
+    out.error = detail::reason(errno);
+    return out;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(folder);
+    if (!entry) break;
+    std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    // Some file systems leave the type open, and links are to be followed: only then the file itself is asked.
+    const bool asked = entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK;
+    const bool is_dir = asked ? is_folder(path.empty() ? name : path + "/" + name) : entry->d_type == DT_DIR;
+    (is_dir ? out.folders : out.files).push_back(std::move(name));
+  }
+  if (errno != 0) out.error = detail::reason(errno);
+  ::closedir(folder);
+  std::sort(out.files.begin(), out.files.end());
+  std::sort(out.folders.begin(), out.folders.end());
+  return out;
 }
 
 }  // namespace sslcake::inline v0::io

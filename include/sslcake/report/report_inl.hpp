@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "../io/files.hpp"
 #include "../io/json.hpp"
@@ -209,14 +208,11 @@ SSLCAKE_INLINE std::string html(const RunFiles& files) {
 }
 
 SSLCAKE_INLINE void write_report(const std::string& folder) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  if (!fs::is_directory(folder, error))
+  if (!io::is_folder(folder))
     fail("write_report", "expected the folder of a run, got ", folder, " (it does not exist or is no folder)");
   RunFiles files;
-  files.name = fs::path(folder).lexically_normal().filename().string();
-  if (files.name.empty()) files.name = fs::path(folder).lexically_normal().parent_path().filename().string();  // "runs/first/"
-  if (files.name.empty() || files.name == ".") files.name = fs::absolute(folder, error).lexically_normal().filename().string();
+  const std::string real = io::real_path(folder.empty() ? "." : folder);
+  files.name = real.substr(real.rfind('/') + 1);
   if (files.name.empty()) files.name = "run";
   constexpr std::uint64_t most = 64u << 20;
   const auto text = [&](const char* name) -> std::string {
@@ -234,9 +230,8 @@ SSLCAKE_INLINE void write_report(const std::string& folder) {
   files.evaluation_json = text("evaluation.json");
 
   std::vector<std::string> names;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (it->path().extension() == ".png") names.push_back(it->path().filename().string());
-  std::sort(names.begin(), names.end());
+  for (auto& name : io::list_folder(folder).files)
+    if (name.ends_with(".png")) names.push_back(std::move(name));
   std::uint64_t embedded = 0;
   for (const auto& name : names) {
     std::string bytes = text(name.c_str());

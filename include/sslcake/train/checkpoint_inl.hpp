@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <filesystem>
 
 #include "../io/files.hpp"
 #include "../io/safetensors.hpp"
@@ -27,20 +26,14 @@ SSLCAKE_INLINE void Checkpoint::set_real(const std::string& key, double value) {
 
 SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& folder) {
   std::vector<std::string> found;
-  std::error_code ignored;
-  for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
-    const auto name = it->path().filename().string();
-    if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(it->path().string());
-  }
-  std::sort(found.rbegin(), found.rend());  // fixed-width step numbers sort as text
+  for (const auto& name : io::list_folder(folder).files)
+    if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(folder + "/" + name);
+  std::reverse(found.begin(), found.end());  // fixed-width step numbers sort as text
   return found;
 }
 
 SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpoint& checkpoint) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) fail("checkpoint", "cannot make the folder ", folder, ": ", error.message());
-
+  io::make_folders(folder);
   io::SafeTensors file;
   file.tensors = checkpoint.tensors;
   file.metadata = checkpoint.facts;
@@ -53,7 +46,7 @@ SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step
   io::save_safetensors(folder + "/step-" + number + ".safetensors", file);
 
   const auto all = list_checkpoints(folder);
-  for (std::size_t i = 2; i < all.size(); ++i) std::filesystem::remove(all[i], error);
+  for (std::size_t i = 2; i < all.size(); ++i) io::remove_file(all[i]);
 }
 
 SSLCAKE_INLINE Checkpoint load_checkpoint(const std::string& path) {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <filesystem>
 
+#include "../io/files.hpp"
 #include "metrics_log.hpp"
 
 namespace sslcake::inline v0::train {
@@ -11,18 +11,12 @@ namespace sslcake::inline v0::train {
 SSLCAKE_INLINE void MetricsLog::open(const std::string& path, std::int64_t bytes) {
   path_ = path;
   bytes_ = bytes;
-  std::error_code error;
-  if (bytes > 0 && std::filesystem::exists(path, error)) {
-    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-    if (size < bytes) bytes_ = size;  // lost lines are no reason not to go on
-    std::filesystem::resize_file(path, static_cast<std::uintmax_t>(bytes_), error);
-    if (error) fail("fit", "cannot cut ", path, " to the checkpoint's length: ", error.message());
-    return;
+  if (bytes > 0 && io::is_file(path)) {
+    bytes_ = std::min(bytes, io::file_size(path));  // lost lines are no reason not to go on
+    return io::cut_file(path, bytes_);
   }
   bytes_ = 0;
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (!file) fail("fit", "cannot write ", path, "; check the folder's permissions");
-  std::fclose(file);
+  io::write_atomically(path, "");
 }
 
 SSLCAKE_INLINE void MetricsLog::write(const std::string& kind, const Progress& p) {
@@ -45,10 +39,7 @@ SSLCAKE_INLINE void MetricsLog::write(const std::string& kind, const Progress& p
   for (const auto& m : p.metrics) number(m.name, m.value);
   line += "}\n";
 
-  std::FILE* file = std::fopen(path_.c_str(), "ab");
-  const bool ok = file && std::fwrite(line.data(), 1, line.size(), file) == line.size();
-  const bool closed = file && std::fclose(file) == 0;
-  if (!ok || !closed) fail("fit", "cannot append to ", path_, "; is the disk full?");
+  io::append_to_file(path_, line);
   bytes_ += static_cast<std::int64_t>(line.size());
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <optional>
 #include <utility>
 
+#include "../core/clock.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
 #include "../ops/shape_ops.hpp"
@@ -19,8 +18,7 @@
 
 namespace sslcake::inline v0::train::detail {
 
-using Clock = std::chrono::steady_clock;
-inline double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+inline double seconds_since(double start) { return monotonic_seconds() - start; }
 
 /// One run of the loop: the state that the steps share.
 class Run {
@@ -42,7 +40,7 @@ class Run {
 
   FitResult go() {
     if (!options_.out.empty()) open_folder();
-    started_ = Clock::now();
+    started_ = monotonic_seconds();
     for (const auto& m : task_.modules) m.train(true);
     data::Loader loader(dataset_, task_.views, {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers});
     for (; epoch_ < options_.epochs; ++epoch_, epoch_step_ = 0, sums_ = {}) {
@@ -90,9 +88,7 @@ class Run {
   }
 
   void open_folder() {
-    std::error_code error;
-    std::filesystem::create_directories(options_.out, error);
-    if (error) fail("fit", "cannot make the folder ", options_.out, ": ", error.message());
+    io::make_folders(options_.out);
     const auto found = list_checkpoints(checkpoint_folder());
     if (!found.empty() && !options_.resume)
       fail("fit", options_.out, " holds checkpoints of an earlier run; resume it, or choose another output folder");
@@ -110,7 +106,7 @@ class Run {
     }
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
-    window_start_ = epoch_start_ = last_save_ = Clock::now();
+    window_start_ = epoch_start_ = last_save_ = monotonic_seconds();
     window_pictures_ = epoch_pictures_ = 0;
     while (loader.next(batch)) {
       train_step(batch);
@@ -274,7 +270,7 @@ class Run {
     c.set("sum.steps", sums_.steps);
     for (const auto& m : sums_.metrics) c.set_real("sum.metric." + m.name, m.value);
     save_checkpoint(checkpoint_folder(), step_, c);
-    last_save_ = Clock::now();
+    last_save_ = monotonic_seconds();
   }
 
   /// Loads the newest whole checkpoint; returns how many bytes of the log belong to it.
@@ -357,7 +353,7 @@ class Run {
     Progress p = progress(Progress::Kind::step, waited);
     p.metrics = last_.metrics;
     tell(p);
-    window_start_ = Clock::now();
+    window_start_ = monotonic_seconds();
     window_pictures_ = 0;
   }
   void log_step() {
@@ -390,7 +386,7 @@ class Run {
   double loss_ = 0, lr_ = 0, epoch_loss_ = 0, rate_ = 0, seconds_before_ = 0;
   std::vector<pretext::Metric> measured_;
   std::int64_t window_pictures_ = 0, epoch_pictures_ = 0;
-  Clock::time_point started_ = Clock::now(), window_start_ = started_, epoch_start_ = started_, last_save_ = started_;
+  double started_ = monotonic_seconds(), window_start_ = started_, epoch_start_ = started_, last_save_ = started_;
 };
 
 SSLCAKE_INLINE FitResult fit(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options) {

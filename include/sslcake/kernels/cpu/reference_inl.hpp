@@ -5,7 +5,10 @@
 
 #include <algorithm>
 
+#include "../../core/config.hpp"
+#if SSLCAKE_EIGEN
 #include <Eigen/Core>
+#endif
 
 #include "../../core/storage.hpp"
 #include "../../core/threads.hpp"
@@ -15,13 +18,22 @@
 namespace sslcake::inline v0::kernels::reference {
 namespace detail {
 
+/// to += factor · from, n numbers.
+template <class T>
+void add_scaled(std::int64_t n, T factor, const T* from, T* to) {
+#if SSLCAKE_EIGEN
+  using Row = Eigen::Array<T, 1, Eigen::Dynamic>;
+  Eigen::Map<Row>(to, n) += factor * Eigen::Map<const Row>(from, n);
+#else
+  for (std::int64_t j = 0; j < n; ++j) to[j] += factor * from[j];
+#endif
+}
+
 /// Every row of C is a sum of rows of op(B), weighted by a row of op(A). (Eigen's own product would be faster, and
 /// costs more compile time than the rest of the library: this is the text to check against, not the one to run.)
 template <class T>
 void product(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
              const T* b, std::int64_t ldb, T* c, std::int64_t ldc, bool accumulate) {
-  using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
-  using ConstRow = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
   if (trans_b) {  // rows of op(B) are columns of what is stored: copied once
     const Workspace<T> copy(k * n);
     for (std::int64_t p = 0; p < k; ++p)
@@ -29,9 +41,8 @@ void product(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::in
     return product(trans_a, false, m, n, k, a, lda, copy.data(), n, c, ldc, accumulate);
   }
   for (std::int64_t i = 0; i < m; ++i) {
-    Row row(c + i * ldc, n);
-    if (!accumulate) row.setZero();
-    for (std::int64_t p = 0; p < k; ++p) row += (trans_a ? a[p * lda + i] : a[i * lda + p]) * ConstRow(b + p * ldb, n);
+    if (!accumulate) std::fill_n(c + i * ldc, n, T(0));
+    for (std::int64_t p = 0; p < k; ++p) add_scaled(n, trans_a ? a[p * lda + i] : a[i * lda + p], b + p * ldb, c + i * ldc);
   }
 }
 
