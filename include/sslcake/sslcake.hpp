@@ -107,6 +107,7 @@
 #include "optim/lars.hpp"
 #include "optim/make.hpp"
 #include "optim/optimizer.hpp"
+#include "optim/parts.hpp"
 #include "optim/schedule.hpp"
 #include "optim/sgd.hpp"
 #include "pretext/rotation.hpp"

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "reference.hpp"
+#include "sslcake/core/threads.hpp"
 #include "sslcake/optim/clip.hpp"
 
 using namespace sslcake;

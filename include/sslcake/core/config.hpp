@@ -35,6 +35,13 @@
 #define SSLCAKE_NOINLINE
 #endif
 
+// Loops over registers must be unrolled completely, whatever the optimisation level thinks of it.
+#if defined(__clang__)
+#define SSLCAKE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SSLCAKE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SSLCAKE_X86 1
 #else

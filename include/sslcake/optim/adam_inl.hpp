@@ -1,11 +1,27 @@
 #pragma once
 
 #include <cmath>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
-#include "../core/threads.hpp"
 #include "adam.hpp"
+#include "parts.hpp"
 
 namespace sslcake::inline v0::optim {
+
+namespace detail {
+SSLCAKE_ALWAYS_INLINE float root_of(float x) { return std::sqrt(x); }
+/// Compilers leave loops over std::sqrt alone, which might set errno.
+SSLCAKE_ALWAYS_INLINE Lanes root_of(Lanes x) {
+#if defined(__x86_64__)
+  return _mm_sqrt_ps(x);
+#else
+  for (int k = 0; k < 4; ++k) x[k] = std::sqrt(x[k]);
+  return x;
+#endif
+}
+}  // namespace detail
 
 SSLCAKE_INLINE Rule Adam::rule(const AdamOptions& options, bool decoupled) {
   const char* name = decoupled ? "AdamW" : "Adam";
@@ -25,15 +41,20 @@ SSLCAKE_INLINE Rule Adam::rule(const AdamOptions& options, bool decoupled) {
     const auto keep2 = static_cast<float>(1 - options.beta2), eps = static_cast<float>(options.eps);
     const auto shrink = static_cast<float>(decoupled ? 1 - u.lr * u.weight_decay : 1);
     const auto decay = static_cast<float>(decoupled ? 0 : u.weight_decay);
-    parallel_for(u.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-      float *w = u.weights, *m = u.slots[0], *v = u.slots[1];
-      for (auto i = begin; i < end; ++i) {
-        const float before = w[i] * shrink;
-        const float g = u.grads[i] + decay * before;
-        m[i] += keep1 * (g - m[i]);
-        v[i] = beta2 * v[i] + keep2 * g * g;
-        w[i] = before - lr * m[i] / (std::sqrt(v[i]) / root + eps);
-      }
+    detail::for_lanes(u.size, [=, weights = u.weights, grads = u.grads, means = u.slots[0], squares = u.slots[1]]<class V>(V, std::int64_t i) {
+      V w, g, m, v;
+      kernels::load(w, weights + i);
+      kernels::load(g, grads + i);
+      kernels::load(m, means + i);
+      kernels::load(v, squares + i);
+      w *= shrink;
+      g = g + decay * w;
+      m += keep1 * (g - m);
+      v = beta2 * v + keep2 * g * g;
+      w -= lr * m / (detail::root_of(v) / root + eps);
+      kernels::store(m, means + i);
+      kernels::store(v, squares + i);
+      kernels::store(w, weights + i);
     });
   };
   return rule;

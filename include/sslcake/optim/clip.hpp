@@ -2,13 +2,11 @@
 //
 //   ‖g‖ = √ Σ g²   over all parameters;      g ← g · limit / ‖g‖   where ‖g‖ > limit
 //
-// Sums are taken in double, in chunks that depend on the shapes alone: the same bits for any number of threads.
+// Each is one pass over all gradients. Sums are taken in double, in parts that depend on the shapes alone: the same bits for
+// any number of threads.
 #pragma once
 
-#include <vector>
-
 #include "../autograd/parameter.hpp"
-#include "../core/threads.hpp"
 
 namespace sslcake::inline v0::optim {
 
@@ -17,23 +15,6 @@ double grad_norm(const Parameters& parameters);
 /// Scales the gradients in place if their norm exceeds `limit`. Returns the norm before. If it is not finite the
 /// gradients stay as they are: check what comes back. Errors: a limit that is not above 0.
 double clip_grad_norm(const Parameters& parameters, double limit);
-
-namespace detail {
-/// Σ term(i) over [0, n), chunk by chunk.
-template <class F>
-double sum_chunks(std::int64_t n, F&& term) {
-  const std::int64_t chunks = chunk_count(n, 1 << 14);
-  std::vector<double> partial(static_cast<std::size_t>(chunks), 0.0);
-  parallel_chunks(chunks, [&](std::int64_t c) {
-    double sum = 0;
-    for (std::int64_t i = n * c / chunks, end = n * (c + 1) / chunks; i < end; ++i) sum += term(i);
-    partial[static_cast<std::size_t>(c)] = sum;
-  });
-  double sum = 0;
-  for (const double p : partial) sum += p;
-  return sum;
-}
-}  // namespace detail
 
 }  // namespace sslcake::inline v0::optim
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "../core/threads.hpp"
 #include "ema.hpp"
 #include "optimizer.hpp"
+#include "parts.hpp"
 
 namespace sslcake::inline v0::optim {
 
@@ -15,18 +15,30 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
     const auto &a = average[k], &w = weights[k];
     if (a.name != w.name || !(a.tensor.shape() == w.tensor.shape()) || a.tensor.dtype() != w.tensor.dtype())
       fail("ema_update", "expected equal names, shapes and types, got ", a.name, " ", a.tensor.shape(), " and ", w.name, " ", w.tensor.shape());
-    Tensor target = a.tensor;
-    if (a.buffer || w.tensor.dtype() != DType::float32) {
-      copy_into(target, w.tensor);
+  }
+  std::vector<std::int64_t> sizes;
+  std::vector<std::pair<float*, const float*>> moved;
+  for (std::size_t k = 0; k < average.size(); ++k) {
+    Tensor target = average[k].tensor;
+    const Tensor& source = weights[k].tensor;
+    if (average[k].buffer || source.dtype() != DType::float32) {
+      copy_into(target, source);
       continue;
     }
-    float* to = target.mutable_data<float>();
-    const float* from = w.tensor.data<float>();
-    const auto part = static_cast<float>(1 - decay);
-    parallel_for(target.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
-      for (auto i = begin; i < end; ++i) to[i] += part * (from[i] - to[i]);
-    });
+    sizes.push_back(target.numel());
+    moved.emplace_back(target.mutable_data<float>(), source.data<float>());
   }
+  const auto keep = static_cast<float>(1 - decay);
+  detail::for_parts(detail::cut(sizes), [&](const detail::Part& part, std::size_t) {
+    const auto [to, from] = moved[part.item];
+    detail::for_lanes(part.size(), [keep, to = to + part.begin, from = from + part.begin]<class V>(V, std::int64_t i) {
+      V a, w;
+      kernels::load(a, to + i);
+      kernels::load(w, from + i);
+      a += keep * (w - a);
+      kernels::store(a, to + i);
+    });
+  });
 }
 
 SSLCAKE_INLINE Ema::Ema(const Parameters& state, double decay) : weights_(state), average_(state) {

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "clip.hpp"
 #include "lars.hpp"
+#include "parts.hpp"
 
 namespace sslcake::inline v0::optim {
 
@@ -13,25 +13,30 @@ SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
   Rule rule{.name = "lars", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
   rule.slots = {"momentum"};
   rule.settings = concat("momentum ", options.momentum, options.nesterov ? " nesterov" : "", ", trust coefficient ", options.trust_coefficient);
+  // ‖w‖² and ‖g‖², the gradient with its decay.
+  rule.measure = [](const Update& u) -> std::array<double, 2> {
+    if (u.norm_or_bias) return {};
+    const double decay = static_cast<float>(u.weight_decay);
+    return {detail::sum_lanes(u.size, [w = u.weights](std::int64_t i) { return double{w[i]} * w[i]; }),
+            detail::sum_lanes(u.size, [w = u.weights, g = u.grads, decay](std::int64_t i) {
+              const double both = g[i] + decay * w[i];
+              return both * both;
+            })};
+  };
   rule.update = [options](const Update& u) {
-    const auto decay = static_cast<float>(u.weight_decay);
     double rate = u.lr;
-    if (!u.norm_or_bias) {
-      const double w = std::sqrt(detail::sum_chunks(u.size, [&](std::int64_t i) { return double{u.weights[i]} * u.weights[i]; }));
-      const double g = std::sqrt(detail::sum_chunks(u.size, [&](std::int64_t i) {
-        const double both = double{u.grads[i]} + double{decay} * u.weights[i];
-        return both * both;
-      }));
-      if (w > 0 && g > 0) rate *= options.trust_coefficient * w / g;
-    }
-    const auto momentum = static_cast<float>(options.momentum), lr = static_cast<float>(rate);
-    parallel_for(u.size, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
-      float *w = u.weights, *v = u.slots[0];
-      for (auto i = begin; i < end; ++i) {
-        const float move = lr * (u.grads[i] + decay * w[i]);
-        v[i] = momentum * v[i] + move;
-        w[i] -= options.nesterov ? momentum * v[i] + move : v[i];
-      }
+    if (u.sums[0] > 0 && u.sums[1] > 0) rate *= options.trust_coefficient * std::sqrt(u.sums[0]) / std::sqrt(u.sums[1]);
+    const auto momentum = static_cast<float>(options.momentum), lr = static_cast<float>(rate), decay = static_cast<float>(u.weight_decay);
+    detail::for_lanes(u.size, [=, nesterov = options.nesterov, weights = u.weights, grads = u.grads, velocity = u.slots[0]]<class V>(V, std::int64_t i) {
+      V w, g, v;
+      kernels::load(w, weights + i);
+      kernels::load(g, grads + i);
+      kernels::load(v, velocity + i);
+      const V move = lr * (g + decay * w);
+      v = momentum * v + move;
+      w -= nesterov ? momentum * v + move : v;
+      kernels::store(v, velocity + i);
+      kernels::store(w, weights + i);
     });
   };
   return rule;

@@ -1,11 +1,14 @@
 // What all optimisers share: groups of parameters, the learning rate, the state that a checkpoint holds.
 //
-// An optimiser is a rule that changes one parameter, given its gradient and its state ("slots": momentum and the like);
-// the rules are in sgd.hpp, adam.hpp and lars.hpp, and a rule of one's own is one function:
+// An optimiser is a rule that changes a part of one parameter, given its gradient and its state ("slots": momentum and the
+// like); the rules are in sgd.hpp, adam.hpp and lars.hpp, and a rule of one's own is one function:
 //
 //   optim::Optimizer sign({{parameters}}, {.name = "sign", .lr = 0.01, .update = [](const optim::Update& u) {
 //     for (std::int64_t i = 0; i < u.size; ++i) u.weights[i] -= float(u.lr) * (u.grads[i] > 0 ? 1.0f : -1.0f);
 //   }});
+//
+// A step is one pass over the parts of all parameters, on all threads. A rule that needs to know something of the whole
+// parameter first (LARS: two norms) has a second function, `measure`, which makes it a pass more.
 //
 // Parameters, gradients and state are float32 whatever the activations are.
 #pragma once
@@ -30,9 +33,9 @@ struct Group {
 };
 using Groups = std::vector<Group>;
 
-/// What a rule sees: one parameter and one step.
+/// What a rule sees of one step: a part of one parameter. Where the parts begin and end depends on its size alone.
 struct Update {
-  std::int64_t size = 0;
+  std::int64_t size = 0;          // elements of the part
   float* weights = nullptr;
   const float* grads = nullptr;
   std::array<float*, 2> slots{};  // as many numbers each as weights, zero before the first step
@@ -40,6 +43,7 @@ struct Update {
   double weight_decay = 0;
   std::int64_t step = 0;          // 1 at the first update of this parameter
   bool norm_or_bias = false;
+  std::array<double, 2> sums{};   // of the whole parameter: what `measure` gave for its parts, added up in order
 };
 
 struct Rule {
@@ -49,7 +53,8 @@ struct Rule {
   bool decay_norm_and_bias = true;          // false: weight decay 0 for parameters marked norm_or_bias
   std::vector<std::string> slots{};         // names of the state per parameter, at most two
   std::string settings{};                   // "momentum 0.9", for str()
-  std::function<void(const Update&)> update{};
+  std::function<void(const Update&)> update{};  // called from several threads at once, for different parts
+  std::function<std::array<double, 2>(const Update&)> measure{};  // optional, before the update: two sums over the part
 };
 
 /// A handle: copies share the parameters and the state.

@@ -5,6 +5,7 @@
 
 #include "../autograd/tape.hpp"
 #include "optimizer.hpp"
+#include "parts.hpp"
 
 namespace sslcake::inline v0::optim {
 
@@ -24,6 +25,7 @@ struct Optimizer::Shared {
   Rule rule;
   std::vector<Entry> entries;
   Tensor lr, steps;
+  detail::Parts parts;  // of all entries, in order
 };
 
 SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(std::make_shared<Shared>()) {
@@ -52,18 +54,21 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
   shared_->steps = zeros({static_cast<std::int64_t>(shared_->entries.size())}, DType::int64);
   shared_->lr = scalar(detail::checked(where.c_str(), "lr", rule.lr, 0, most), DType::float64);
   shared_->rule = std::move(rule);
+  std::vector<std::int64_t> sizes;
+  for (const auto& e : shared_->entries) sizes.push_back(e.parameter.tensor.numel());
+  shared_->parts = detail::cut(sizes);
 }
 
 SSLCAKE_INLINE void Optimizer::step() {
   Shared& s = *shared_;
   const double lr = s.lr.data<double>()[0];
   std::int64_t* steps = s.steps.mutable_data<std::int64_t>();
+  std::vector<Update> updates(s.entries.size());  // of whole parameters; those without gradient have no weights
   for (std::size_t i = 0; i < s.entries.size(); ++i) {
     auto& e = s.entries[i];
     const Tensor grad = e.parameter.tensor.grad();
     if (!grad.defined()) continue;
-    Update u;
-    u.size = grad.numel();
+    Update& u = updates[i];
     u.weights = e.parameter.tensor.mutable_data<float>();
     u.grads = grad.data<float>();
     for (std::size_t k = 0; k < e.slots.size(); ++k) u.slots[k] = e.slots[k].mutable_data<float>();
@@ -71,8 +76,28 @@ SSLCAKE_INLINE void Optimizer::step() {
     u.weight_decay = e.weight_decay;
     u.step = ++steps[i];
     u.norm_or_bias = e.parameter.norm_or_bias;
-    s.rule.update(u);
   }
+  const auto update_of = [&updates](const detail::Part& part) {
+    Update u = updates[part.item];
+    u.size = part.size();
+    u.weights += part.begin;
+    u.grads += part.begin;
+    for (float*& slot : u.slots)
+      if (slot) slot += part.begin;
+    return u;
+  };
+
+  if (s.rule.measure) {
+    std::vector<std::array<double, 2>> sums(s.parts.size());
+    detail::for_parts(s.parts, [&](const detail::Part& part, std::size_t number) {
+      if (updates[part.item].weights) sums[number] = s.rule.measure(update_of(part));
+    });
+    for (std::size_t number = 0; number < sums.size(); ++number)
+      for (std::size_t k = 0; k < 2; ++k) updates[s.parts[number].item].sums[k] += sums[number][k];
+  }
+  detail::for_parts(s.parts, [&](const detail::Part& part, std::size_t) {
+    if (updates[part.item].weights) s.rule.update(update_of(part));
+  });
 }
 
 SSLCAKE_INLINE void Optimizer::zero_grad() {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../core/threads.hpp"
+#include "parts.hpp"
 #include "sgd.hpp"
 
 namespace sslcake::inline v0::optim {
@@ -15,17 +15,19 @@ SSLCAKE_INLINE Rule SGD::rule(const SGDOptions& options) {
   }
   rule.update = [momentum = static_cast<float>(options.momentum), nesterov = options.nesterov](const Update& u) {
     const auto lr = static_cast<float>(u.lr), decay = static_cast<float>(u.weight_decay);
-    parallel_for(u.size, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
-      float* w = u.weights;
-      float* v = u.slots[0];
-      for (auto i = begin; i < end; ++i) {
-        float g = u.grads[i] + decay * w[i];
-        if (v) {
-          v[i] = momentum * v[i] + g;
-          g = nesterov ? g + momentum * v[i] : v[i];
-        }
-        w[i] -= lr * g;
+    detail::for_lanes(u.size, [=, weights = u.weights, grads = u.grads, velocity = u.slots[0]]<class V>(V, std::int64_t i) {
+      V w, g, v;
+      kernels::load(w, weights + i);
+      kernels::load(g, grads + i);
+      g = g + decay * w;
+      if (velocity) {
+        kernels::load(v, velocity + i);
+        v = momentum * v + g;
+        kernels::store(v, velocity + i);
+        g = nesterov ? g + momentum * v : v;
       }
+      w -= lr * g;
+      kernels::store(w, weights + i);
     });
   };
   return rule;

@@ -14,13 +14,6 @@
 #include "../correlation.hpp"
 #include "../variant.hpp"
 
-// Loops over registers must be unrolled completely, whatever the optimisation level thinks of it.
-#if defined(__clang__)
-#define SSLCAKE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define SSLCAKE_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 namespace sslcake::inline v0::kernels::detail {
 
 /// A strided matrix: element (i,j) at data[i·row + j·column].
