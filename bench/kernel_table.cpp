@@ -3,91 +3,56 @@
 // each beside the peak of a loop that touches registers only. Operations are those of the direct sum, so that Winograd's
 // transform can pass 100 %.
 //
-// usage: kernel_table [--threads 2] [--views 64] [--quick]        (--quick: a few rows, single runs)
+// With --scaling each rate is followed not by its share of the peak, but by how many times as fast it is as on one thread:
+// runs on one thread and on all take turns, and medians are compared. Where that is far below the number of threads although
+// the peak is not, look at what memory gained, in the line above the table.
+//
+// usage: kernel_table [--threads 2] [--views 64] [--scaling] [--quick]        (--quick: a few rows, single runs)
 #include <sslcake/core/random.hpp>
 #include <sslcake/core/tensor.hpp>
 #include <sslcake/core/threads.hpp>
 #include <sslcake/kernels/conv2d.hpp>
 #include <sslcake/kernels/conv2d_bfloat16.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
-#include <sslcake/kernels/cpu/simd/common.hpp>
 #include <sslcake/kernels/gemm.hpp>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "machine.hpp"
 
 namespace ssl = sslcake;
 namespace kernels = ssl::kernels;
 
 namespace {
 
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Twelve independent sums hide the latency of the multiply-add on all CPUs of today.
-constexpr int chains = 12;
-constexpr std::int64_t rounds = 20'000'000;
-
-#if SSLCAKE_X86
-#define SSLCAKE_PEAK(name, features, instruction, bytes)                                          \
-  __attribute__((target(features))) void name() {                                                 \
-    typedef float V __attribute__((vector_size(bytes)));                                          \
-    V sum[chains] = {}, a = V{} + 1e-30f;                                                         \
-    for (std::int64_t i = 0; i < rounds; ++i) {                                                   \
-      SSLCAKE_UNROLL                                                                              \
-      for (int k = 0; k < chains; ++k) __asm__ volatile(instruction " %1, %1, %0" : "+v"(sum[k]) : "v"(a)); \
-    }                                                                                             \
-  }
-SSLCAKE_PEAK(fma_256, "avx2,fma", "vfmadd231ps", 32)
-SSLCAKE_PEAK(fma_512, "avx512f", "vfmadd231ps", 64)
-SSLCAKE_PEAK(pairs_512, "avx512bf16,avx512f", "vdpbf16ps", 64)
-#endif
-
-/// Floating-point operations per second of the widest multiply-add of float32, or of bfloat16 pairs, on all threads; 0:
-/// not known for this CPU.
-double peak(bool pairs) {
-  void (*loop)() = nullptr;
-  double per_instruction = 0;
-#if SSLCAKE_X86
-  using kernels::Isa;
-  if (pairs && kernels::supports(Isa::avx512bf16)) loop = pairs_512, per_instruction = 64;
-  else if (!pairs && kernels::supports(Isa::avx512)) loop = fma_512, per_instruction = 32;
-  else if (!pairs && kernels::supports(Isa::avx2)) loop = fma_256, per_instruction = 16;
-#endif
-  if (!loop) return 0;
-  double best = 1e30;
-  for (int i = 0; i < 3; ++i)
-    best = std::min(best, seconds([&] { ssl::parallel_chunks(ssl::threads(), [&](std::int64_t) { loop(); }); }));
-  return ssl::threads() * per_instruction * chains * static_cast<double>(rounds) / best;
-}
-
 int repetitions = 5;
+bool scaling = false;
+std::vector<double> ratios;  // of all rates that were printed
 
-/// Median rate of some runs after one that does not count.
-double rate(double operations, const std::function<void()>& work) {
-  work();
-  std::vector<double> all;
-  for (int i = 0; i < repetitions; ++i) all.push_back(seconds(work));
-  std::sort(all.begin(), all.end());
-  return operations / all[all.size() / 2];
+/// Floating-point operations per second, and how many times as fast that is as one thread.
+struct Rate {
+  double value, ratio;
+};
+Rate rate(double operations, const std::function<void()>& work) {
+  const int threads = ssl::threads();
+  const auto times = bench::seconds_on(scaling ? std::vector<int>{1, threads} : std::vector<int>{threads}, repetitions, work);
+  ratios.push_back(times.ratio());
+  return {operations / times.median.back(), times.ratio()};
 }
 
 struct Peaks {
   double single, pairs;
 };
 
-void print_rate(double value, double best) {
-  if (best > 0) std::printf("%9.0f %4.0f%%", value * 1e-9, 100 * value / best);
-  else std::printf("%9.0f     ", value * 1e-9);
+void print_rate(const Rate& rate, double best) {
+  std::printf("%9.0f ", rate.value * 1e-9);
+  if (scaling) std::printf("%4.2fx", rate.ratio);
+  else if (best > 0) std::printf("%4.0f%%", 100 * rate.value / best);
+  else std::printf("     ");
 }
 
 void print_product(std::int64_t n, const Peaks& peaks) {
@@ -177,16 +142,26 @@ int main(int count, char** arguments) try {
     const std::string option = arguments[i];
     const bool number = i + 1 < count && std::atoi(arguments[i + 1]) > 0;
     if (option == "--quick") quick = true;
+    else if (option == "--scaling") scaling = true;
     else if (option == "--threads" && number) threads = std::atoi(arguments[++i]);
     else if (option == "--views" && number) views = std::atoi(arguments[++i]);
-    else return std::fprintf(stderr, "expected --threads N, --views N or --quick, got %s\n", arguments[i]), 2;
+    else return std::fprintf(stderr, "expected --threads N, --views N, --scaling or --quick, got %s\n", arguments[i]), 2;
   }
   if (quick) repetitions = 1;
+  ssl::set_threads(1);
+  const double one = scaling ? bench::peak(false) : 0;
+  const auto memory_of_one = scaling ? bench::memory_speed() : bench::MemorySpeed{};
   ssl::set_threads(threads);
-  const Peaks peaks{peak(false), peak(true)};
+  const Peaks peaks{bench::peak(false), bench::peak(true)};
   std::printf("%s kernels, %d threads, %lld pictures; peak of multiply-adds %.0f GFLOP/s in float32, %.0f on bfloat16 pairs\n",
               kernels::name_of(kernels::isa()), threads, static_cast<long long>(views), peaks.single * 1e-9, peaks.pairs * 1e-9);
-  std::printf("\n%-40s%14s %14s %14s   GFLOP/s and share of the peak\n", "", "A B", "A Bt", "At B");
+  if (scaling) {
+    const auto memory = bench::memory_speed();
+    std::printf("on one thread and on all: multiply-adds %.0f and %.0f GFLOP/s (%.2fx), memory copied %.1f and %.1f GB/s (%.2fx), changed in place %.1f and %.1f (%.2fx)\n",
+                one * 1e-9, peaks.single * 1e-9, one > 0 ? peaks.single / one : 0, memory_of_one.copy * 1e-9, memory.copy * 1e-9,
+                memory.copy / memory_of_one.copy, memory_of_one.in_place * 1e-9, memory.in_place * 1e-9, memory.in_place / memory_of_one.in_place);
+  }
+  std::printf("\n%-40s%14s %14s %14s   GFLOP/s and %s\n", "", "A B", "A Bt", "At B", scaling ? "times those of one thread" : "share of the peak");
   for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) print_product(n, peaks);
   std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "", "bfloat16:", "", "", "ResNet-18",
               "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
@@ -197,6 +172,11 @@ int main(int count, char** arguments) try {
   all = resnet50(views);
   if (quick) all.resize(2);
   for (const auto& s : all) print_convolution(s, peaks);
+  if (scaling) {
+    std::sort(ratios.begin(), ratios.end());
+    std::printf("%zu rates: slowest gain %.2fx, median %.2fx; %td reach 1.85x\n", ratios.size(), ratios.front(), bench::median(ratios),
+                std::count_if(ratios.begin(), ratios.end(), [](double r) { return r >= 1.85; }));
+  }
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

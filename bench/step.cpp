@@ -1,9 +1,10 @@
 // One training step of SimCLR, timed; bench/peers/step_torch.py does the same in PyTorch. Up to 64 pixels residual
 // networks have the 3x3 stem.
 // The pictures are random numbers: only the step is measured. Prints one line of JSON: `idle` is the share of the threads'
-// time in which they did not run, `asked` how often the system was asked for memory; both of the steps that count.
+// time in which they did not run, `asked` how often the system was asked for memory; both of the steps that count. With
+// --scaling 1 steps on one thread take turns with those, and `scaling` is how many times as long their median is.
 //
-// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--bfloat16 0] [--encoder resnet18]
+// usage: step [--batch 64] [--size 32] [--threads 2] [--warmup 2] [--steps 5] [--bfloat16 0] [--encoder resnet18] [--scaling 0]
 #include <sslcake/core/storage.hpp>
 #include <sslcake/core/threads.hpp>
 #include <sslcake/nn/encoder.hpp>
@@ -14,17 +15,18 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "machine.hpp"
+
 namespace ssl = sslcake;
 
 int main(int count, char** arguments) try {
-  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--bfloat16", 0}};
+  std::map<std::string, int> options = {{"--batch", 64}, {"--size", 32}, {"--threads", 2}, {"--warmup", 2}, {"--steps", 5}, {"--bfloat16", 0}, {"--scaling", 0}};
   std::string name = "resnet18";
   for (int i = 1; i < count; i += 2) {
     if (arguments[i] == std::string("--encoder") && i + 1 < count) {
@@ -32,7 +34,7 @@ int main(int count, char** arguments) try {
       continue;
     }
     const auto at = options.find(arguments[i]);
-    if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < (at->first == "--bfloat16" ? 0 : 1)) {
+    if (at == options.end() || i + 1 == count || std::atoi(arguments[i + 1]) < (at->first == "--bfloat16" || at->first == "--scaling" ? 0 : 1)) {
       std::fprintf(stderr, "expected an option such as --batch 64, got %s\n", arguments[i]);
       return 2;
     }
@@ -58,33 +60,45 @@ int main(int count, char** arguments) try {
     getrusage(RUSAGE_SELF, &usage);
     return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
   };
-  std::vector<double> milliseconds;
-  double loss = 0, processor = 0, elapsed = 0;
+  double loss = 0;
+  const auto timed_step = [&] {
+    return 1000 * bench::seconds([&] {
+      optimizer.zero_grad();
+      const auto outcome = task.loss(batch);
+      ssl::backward(outcome.loss);
+      optimizer.step();
+      loss = outcome.loss.item();
+    });
+  };
+  std::vector<double> milliseconds, alone;
+  double processor = 0, elapsed = 0;
   std::uint64_t asked = 0;
   for (int step = 0; step < options["--warmup"] + options["--steps"]; ++step) {
-    if (step == options["--warmup"]) processor = processor_seconds(), asked = ssl::memory_stats().from_system;
-    const auto start = std::chrono::steady_clock::now();
-    optimizer.zero_grad();
-    const auto outcome = task.loss(batch);
-    ssl::backward(outcome.loss);
-    optimizer.step();
-    loss = outcome.loss.item();
-    if (step >= options["--warmup"])
-      milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    const bool counts = step >= options["--warmup"];
+    if (options["--scaling"]) {
+      ssl::set_threads(1);
+      const double time = timed_step();
+      if (counts) alone.push_back(time);
+      ssl::set_threads(options["--threads"]);
+    }
+    const double processor_before = processor_seconds();
+    const auto asked_before = ssl::memory_stats().from_system;
+    const double time = timed_step();
+    if (!counts) continue;
+    milliseconds.push_back(time);
+    elapsed += time / 1000;
+    processor += processor_seconds() - processor_before;
+    asked += ssl::memory_stats().from_system - asked_before;
   }
-
-  processor = processor_seconds() - processor;
-  asked = ssl::memory_stats().from_system - asked;
-  for (const double m : milliseconds) elapsed += m / 1000;
   const double idle = std::max(0.0, 1 - processor / (elapsed * options["--threads"]));
-  std::sort(milliseconds.begin(), milliseconds.end());
-  const auto n = milliseconds.size();
-  const double median = (milliseconds[n / 2] + milliseconds[(n - 1) / 2]) / 2;
+  const double median = bench::median(milliseconds);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"idle\": %.3f, \"asked\": %llu, \"loss\": %.5f}\n",
-              SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median, milliseconds[0], 1000 * static_cast<double>(views) / median,
+  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"idle\": %.3f, \"asked\": %llu, \"loss\": %.5f",
+              SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median, *std::min_element(milliseconds.begin(), milliseconds.end()), 1000 * static_cast<double>(views) / median,
               static_cast<double>(usage.ru_maxrss) / 1024, idle, static_cast<unsigned long long>(asked), loss);
+  if (options["--scaling"]) std::printf(", \"ms_one_thread\": %.2f, \"scaling\": %.3f", bench::median(alone), bench::median(alone) / median);
+  std::printf("}\n");
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
