@@ -51,7 +51,7 @@ inline Times seconds_on(const std::vector<int>& threads, int repetitions, const 
 
 // Twelve independent sums hide the latency of the multiply-add on all CPUs of today.
 inline constexpr int chains = 12;
-inline constexpr std::int64_t rounds = 20'000'000;
+inline constexpr std::int64_t rounds = 4'000'000;  // some milliseconds: the best of many is undisturbed
 
 #if SSLCAKE_X86
 #define SSLCAKE_PEAK(name, features, instruction, bytes)                                          \
@@ -83,7 +83,7 @@ inline double peak(bool pairs) {
   if (!loop) return 0;
   const int threads = sslcake::threads();
   double best = 1e30;
-  for (int i = 0; i < 3; ++i) best = std::min(best, seconds([&] { sslcake::parallel_chunks(threads, [&](std::int64_t) { loop(); }); }));
+  for (int i = 0; i < 12; ++i) best = std::min(best, seconds([&] { sslcake::parallel_chunks(threads, [&](std::int64_t) { loop(); }); }));
   return threads * per_instruction * chains * static_cast<double>(rounds) / best;
 }
 
@@ -93,14 +93,14 @@ struct MemorySpeed {
   double in_place;  // numbers changed where they are: everything that moves is counted
 };
 inline MemorySpeed memory_speed() {
-  constexpr std::int64_t floats = 1 << 25, chunk = 1 << 16;
+  constexpr std::int64_t floats = 1 << 24, chunk = 1 << 16;
   static const std::vector<float> from(floats, 1.0f);
   static std::vector<float> to(floats);
   double copy = 1e30, in_place = 1e30;
   const auto each = [](const std::function<void(std::int64_t)>& body) {
     return seconds([&] { sslcake::parallel_chunks(floats / chunk, [&](std::int64_t k) { body(k * chunk); }); });
   };
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 10; ++i) {
     copy = std::min(copy, each([](std::int64_t at) { std::memcpy(to.data() + at, from.data() + at, chunk * sizeof(float)); }));
     in_place = std::min(in_place, each([](std::int64_t at) {
       typedef float V __attribute__((vector_size(16)));
