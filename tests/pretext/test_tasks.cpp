@@ -84,6 +84,18 @@ TEST_CASE("SimCLR: a temperature that makes no sense is refused") {
   for (const float t : {0.0f, -1.0f, std::nanf("")}) CHECK_THROWS_AS(Simclr(small_encoder(), {.temperature = t}), Error);
 }
 
+TEST_CASE("SimCLR: a batch of one picture has nothing to compare it with, and is refused") {
+  Simclr task(small_encoder());
+  std::string message;
+  try {
+    task.loss(first_batch(task.views(), 1));
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  CHECK(message.find("expected a batch of at least 2 pictures, got 1") != std::string::npos);
+  CHECK_NOTHROW(task.loss(first_batch(task.views(), 2)));
+}
+
 TEST_CASE("rotation: four views, each the quarter turn that its label says") {
   const Rotation task(nn::cakenet({.width = 8}), {.recipe = augment::evaluation(32)});
   const auto batch = first_batch(task.views(), 4);

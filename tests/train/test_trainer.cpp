@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -76,6 +79,21 @@ std::string message(const std::function<void()>& f) {
   try { f(); } catch (const Error& e) { return e.what(); }
   return "";
 }
+/// While it lives, no file grows beyond so many bytes: write() fails as on a full disk.
+struct SmallFiles {
+  rlimit before{};
+  void (*handler)(int) = std::signal(SIGXFSZ, SIG_IGN);
+  explicit SmallFiles(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit now{bytes, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~SmallFiles() {
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
+  }
+};
+
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
@@ -178,6 +196,9 @@ TEST_CASE("mistakes get one clear message") {
   o.accumulate = 2;
   CHECK(contains(message([&] { run(o); }), "fewer negatives"));
   o = options();
+  o.warmup_epochs = 5;
+  CHECK(contains(message([&] { run(o); }), "at most all 4 epochs, got 5"));
+  o = options();
   o.resume = true;
   CHECK(contains(message([&] { run(o); }), "output folder"));
 }
@@ -215,6 +236,13 @@ TEST_CASE("a loss that is not finite names the op and the module, and leaves the
   CHECK(contains(text, "not finite"));
   CHECK(contains(text, "[conv2d]"));
   CHECK(contains(text, "module encoder"));
+  CHECK_FALSE(contains(text, "loss 0."));
+  CHECK_FALSE(contains(text, "checkpoint"));  // there is none
+
+  // With a folder: a checkpoint is promised where there is one.
+  const Folder folder("not-finite");
+  o.out = folder.path;
+  CHECK_FALSE(contains(message([&] { trainer.fit(pictures, o); }), "checkpoint"));
   CHECK(weights(modules) == before);
 }
 
@@ -268,17 +296,44 @@ TEST_CASE("hooks: a task with two optimisers stepped in turn") {
   CHECK(after != before);
 }
 
-TEST_CASE("a full disk while saving leaves the checkpoints before it whole") {
+TEST_CASE("a disk that fills up while saving leaves the checkpoints before it whole") {
   const Folder folder("full");
   const auto whole = run(options());
   run(options(folder.path), 3);
   const auto before = train::list_checkpoints(folder.path + "/checkpoint");
-  // A folder in the way of the temporary file's name is refused by the system as a full disk would be: with an error.
-  train::Checkpoint c;
-  c.tensors = {{"x", zeros({1 << 20})}};
-  CHECK(contains(message([&] { train::save_checkpoint("/dev/full/checkpoint", 1, c); }), "cannot make the folder /dev/full"));
   auto o = options(folder.path);
   o.resume = true;
+  {
+    const SmallFiles limit(4096);  // enough for the log, too little for a checkpoint
+    const auto text = message([&] { run(o); });
+    CHECK(contains(text, ".safetensors: the file would exceed the size limit"));
+  }
   CHECK(train::list_checkpoints(folder.path + "/checkpoint") == before);
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path + "/checkpoint")) ++files;
+  CHECK(files == before.size());  // no half of one either
   CHECK(run(o).weights == whole.weights);
+}
+
+TEST_CASE("an encoder that gives the same to every picture is warned of") {
+  const auto pictures = toy::stripes(32);
+  const auto warnings = [&](auto task) {
+    std::string all;
+    train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters(task.modules()), {.lr = 0.01}));
+    auto o = options();
+    o.progress = [&](const train::Progress& p) { if (p.kind == train::Progress::Kind::warning) all += train::format(p); };
+    trainer.fit(pictures, o);
+    return all;
+  };
+  CHECK(contains(warnings(toy::Collapsed{}), "warning: "));
+  CHECK(warnings(make_task()) == "");
+}
+
+TEST_CASE("a loss of any size is told as it is") {
+  train::Progress p;
+  p.kind = train::Progress::Kind::epoch;
+  p.loss = 4.5e15;
+  CHECK(contains(train::format(p), "loss 4.5e+15"));
+  p.loss = 1234.5678;
+  CHECK(contains(train::format(p), "loss 1234.568"));
 }

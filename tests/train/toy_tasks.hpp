@@ -48,6 +48,17 @@ struct TinyEncoder {
   void train(bool = true) {}
 };
 
+/// What it learns does not matter: its embeddings, as told to the trainer, are one point.
+struct Collapsed {
+  TinyEncoder encoder;
+  pretext::Views views() const { return {{augment::evaluation(8)}}; }
+  pretext::Modules modules() const { return {pretext::part("encoder", encoder, true)}; }
+  pretext::Outcome loss(const pretext::Batch& batch) {
+    const Tensor h = encoder.forward(batch.images).pooled;
+    return {ops::mean(h * h), 0, {}, full(h.shape(), 0.5)};
+  }
+};
+
 /// Predicts, from the picture, a label that the task itself gave it: DeepCluster's shape in miniature. Between epochs it
 /// runs over the data and relabels it (here: by whether the red mean is above the data set's median).
 class Relabel {

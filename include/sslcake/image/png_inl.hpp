@@ -11,11 +11,11 @@ namespace detail {
 
 [[noreturn]] inline void fail_to_write(const std::string& path, int error) {
   const char* why = error == ENOENT                        ? "its folder does not exist; create it first"
-                    : error == EACCES || error == EPERM    ? "no permission to write there"
+                    : error == EACCES || error == EPERM    ? "no permission to write there; change that or choose another place"
                     : error == ENOTDIR                     ? "a part of the path is a file, not a folder"
                     : error == EISDIR                      ? "it is a folder"
-                    : error == EROFS                       ? "the file system is read-only"
-                    : error == ENOSPC || error == EDQUOT   ? "the disk is full"
+                    : error == EROFS                       ? "the file system is read-only; choose another place"
+                    : error == ENOSPC || error == EDQUOT   ? "the disk is full; free some space or write elsewhere"
                                                            : nullptr;
   if (why != nullptr) fail("image::save_png", "cannot write ", path, ": ", why);
   fail("image::save_png", "cannot write ", path, " (system error ", error, ")");

@@ -20,10 +20,10 @@ namespace detail {
 inline std::string reason(int code) {
   switch (code) {
     case ENOENT: return "there is no such file or folder";
-    case EACCES: case EPERM: return "permission denied";
+    case EACCES: case EPERM: return "permission denied; change the permissions there or choose another place";
     case ENOSPC: case EDQUOT: return "the disk is full; free some space or write elsewhere";
     case EFBIG: return "the file would exceed the size limit of the system or of this process (ulimit -f)";
-    case EROFS: return "the file system is read-only";
+    case EROFS: return "the file system is read-only; choose another place";
     case ENOTDIR: return "a part of the path is a file, not a folder";
     default: return std::strerror(code);
   }

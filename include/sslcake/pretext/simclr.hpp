@@ -48,6 +48,9 @@ class SimCLR {
   Modules modules() const { return {part("encoder", encoder_, true), part("projection", projection_)}; }
 
   Outcome loss(const Batch& batch) {
+    if (batch.images.dim(0) < 4)
+      fail("SimCLR", "expected a batch of at least 2 pictures, got ", batch.images.dim(0) / 2,
+           ": a picture's views are told from those of other pictures, and there are none; use a larger batch");
     // Rows i and i + N of `images` are the two views of picture i.
     const Tensor h = in_module("encoder", [&] { return encoder_.forward(batch.images).pooled; });  // (2N,D)
     const Tensor z = in_module("projection", [&] { return projection_.forward(h); });              // (2N,d)

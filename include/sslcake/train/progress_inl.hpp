@@ -10,7 +10,7 @@ namespace sslcake::inline v0::train {
 namespace detail {
 /// `value` with `digits` decimals, without the locale's comma.
 inline std::string fixed(double value, int digits) {
-  if (!(std::fabs(value) < 1e15)) return value != value ? "nan" : value < 0 ? "-inf" : "inf";
+  if (!(std::fabs(value) < 1e15)) return concat(value);  // 4.7e+15, inf, nan
   const double scale = std::pow(10.0, digits);
   const auto units = static_cast<long long>(std::llround(std::fabs(value) * scale));
   const auto base = static_cast<long long>(scale);

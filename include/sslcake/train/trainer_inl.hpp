@@ -56,7 +56,8 @@ class Run {
     if (o.batch < 1) fail("fit", "expected batch >= 1, got ", o.batch);
     if (o.batch > dataset_.size())
       fail("fit", "expected a batch no larger than the data set (", dataset_.size(), " pictures), got ", o.batch, "; use a smaller batch");
-    if (!(o.warmup_epochs >= 0)) fail("fit", "expected warmup_epochs >= 0, got ", o.warmup_epochs);
+    if (!(o.warmup_epochs >= 0 && o.warmup_epochs <= o.epochs))
+      fail("fit", "expected a warm-up of at least 0 and at most all ", o.epochs, " epochs, got ", o.warmup_epochs);
     if (!(o.clip >= 0)) fail("fit", "expected clip >= 0, got ", o.clip);
     if (!(o.average >= 0 && o.average < 1)) fail("fit", "expected average in [0,1), got ", o.average);
     if (o.accumulate < 1) fail("fit", "expected accumulate >= 1, got ", o.accumulate);
@@ -171,6 +172,7 @@ class Run {
   /// A loss or gradient was not finite: runs the same step again with a check after every op, to name the first culprit.
   [[noreturn]] void diagnose(const pretext::Batch& batch, int turn, std::uint64_t dropout) {
     std::string first = "every single op and gradient is finite, but their norm is not";
+    const double loss = loss_;  // the replay writes over it
     clear_grads(parameters_);
     set_stream_position(Purpose::dropout, dropout);
     try {
@@ -184,9 +186,9 @@ class Run {
     }
     clear_grads(parameters_);
     for (auto& [now, before] : buffers_) copy_into(now, before);
-    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss_, ". First: ", first,
+    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss, ". First: ", first,
          ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
-         options_.out.empty() ? "" : ". The last checkpoint is whole");
+         options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
   }
 
   void end_epoch(double waited) {
