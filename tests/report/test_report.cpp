@@ -65,7 +65,7 @@ TEST_CASE("write_report: a whole run becomes one well-formed page that needs not
     if (step % 100 == 0) log += "{\"kind\":\"epoch\",\"step\":" + s + ",\"epoch\":" + epoch + ",\"loss\":4.1,\"knn200\":0.4,\"deviation\":0.05,\"effective_rank\":20}\n";
   }
   folder.put("metrics.jsonl", log + "{\"kind\":\"st");
-  folder.put("evaluation.json", R"({"pixels_knn200":0.31,"random_knn200":0.295,"knn10":0.6,"knn200":0.625,"linear":0.688,"stages":[0.3,0.4,null,0.68],"pictures":60000})");
+  folder.put("evaluation.json", R"({"pixels_knn200":0.31,"random_knn200":0.295,"knn10":0.6,"knn200":0.625,"linear":0.688,"stages":[0.3,0.4,null,0.68],"pictures":60000,"deviation":0.05665524659590965})");
   folder.put("nearest_neighbours.png", png);
   folder.put("not-a-picture.png", "GIF89a");
   folder.put("notes.txt", "not read");
@@ -92,7 +92,7 @@ TEST_CASE("write_report: a whole run becomes one well-formed page that needs not
   CHECK(page.find("62.5 %") != std::string::npos);
   CHECK(page.find("linear probe after stage 4") != std::string::npos);
   CHECK(page.find("stage 3") == std::string::npos);
-  CHECK(page.find("pictures 60000") != std::string::npos);
+  CHECK(page.find("pictures 60000 · deviation 0.05666<") != std::string::npos);
   for (const char* title : {"Loss", "kNN accuracy", "agreement", "Effective rank", "Learning rate", "Pictures per second"})
     CHECK_MESSAGE(page.find(std::string("aria-label=\"") + title) != std::string::npos, title);
   CHECK(page.find("15 min 0 s") != std::string::npos);

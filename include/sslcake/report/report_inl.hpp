@@ -69,7 +69,9 @@ inline std::string results(const io::Json& evaluation) {
   std::vector<std::pair<std::string, std::string>> others;
   for (const auto& [key, value] : evaluation.members()) {
     const auto is_this = [&, k = &key](const Known& x) { return *k == x.key; };
-    if (key != "stages" && std::none_of(std::begin(known), std::end(known), is_this)) flatten(value, key, others);
+    if (key == "stages" || std::any_of(std::begin(known), std::end(known), is_this)) continue;
+    if (value.is_number() && !value.is_integer()) others.emplace_back(key, number(value.as_double(), 4));
+    else flatten(value, key, others);
   }
   for (const auto& [name, value] : others)
     facts += concat(facts.empty() ? "" : " · ", escape(name), " ", escape(value));
