@@ -22,7 +22,6 @@
 #include <sslcake/autograd/tape.hpp>
 #include <sslcake/core/random.hpp>
 #include <sslcake/image/png.hpp>
-#include <sslcake/io/files.hpp>
 #include <sslcake/ops/losses.hpp>
 #include <sslcake/ops/matmul.hpp>
 #include <sslcake/ops/pointwise.hpp>
@@ -154,7 +153,8 @@ int main(int argc, char** argv) {
   support::Options options{.program = "dots",
                            .about = "Teaches two classifiers to tell blue from orange points in the plane, and draws them.",
                            .out = "runs/dots", .epochs = 3000, .lr = 0.5};
-  options.unused = {"--data", "--encoder", "--batch", "--optimizer", "--limit", "--size", "--workers", "--strict", "--resume"};
+  options.unused = {"--data", "--encoder", "--batch", "--optimizer", "--limit", "--size", "--workers", "--strict", "--resume",
+                    "--precision"};
   return support::main_guard(argc, argv, options, [&] {
     const Points taught = spirals(400, options.seed, 0), unseen = spirals(1000, options.seed, 1);
     struct Pupil {
@@ -163,7 +163,8 @@ int main(int argc, char** argv) {
       double accuracy = 0;
     };
     Pupil pupils[] = {{"linear", {2, 2}}, {"network", {2, 24, 24, 2}}};
-    ssl::io::make_folders(options.out);
+    support::prepare_out(options, {"linear.png", "network.png"});
+    support::save_config(options);
     for (auto& p : pupils) {
       std::printf("%s\n", p.name);
       Classifier classifier(p.widths, options.seed);

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   support::Options options{.program = "embed", .about = "Writes an encoder's features of all pictures of a data set.",
                            .out = "runs/embed"};
   options.encoder_help = "the encoder's file, encoder.safetensors";
-  options.unused = {"--epochs", "--optimizer", "--lr", "--resume"};
+  options.unused = {"--epochs", "--optimizer", "--lr", "--resume", "--precision", "--workers"};
   std::string run, part = "train";
   std::int64_t stage = 0;
   options.extras = {{"--run", &run, "folder of a run: its encoder, its pictures, and where the features go"},
@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   return support::main_guard(argc, argv, options, [&] {
     support::adopt_run(options, run);
     const auto encoder = support::load_encoder(options);
+    support::prepare_out(options, {"features.npy", "files.txt", "labels.npy"});
     const auto split = part == "test" ? data::Split::test : part == "unlabeled" ? data::Split::unlabeled : data::Split::train;
     const auto pictures = support::open_part(options, split, encoder.size);
     const auto set = eval::extract(encoder.encoder, pictures, encoder.recipe, {.batch = options.batch, .stages = stage > 0});
@@ -43,14 +44,13 @@ int main(int argc, char** argv) {
       std::replace_if(name.begin(), name.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');  // one line each
       names += name + "\n";
     }
-    io::make_folders(options.out);
-    if (run.empty()) support::save_config(options);  // a run's folder has the configuration of its training
+    support::save_config_of_use(options);
     io::save_npy(options.out + "/features.npy", features);
     io::write_atomically(options.out + "/files.txt", names);
     const auto labels = set.labels.to_vector<std::int64_t>();
     if (std::all_of(labels.begin(), labels.end(), [](auto label) { return label >= 0; }))
       io::save_npy(options.out + "/labels.npy", set.labels);
-    support::name_skipped(options, *pictures);
+    support::name_skipped(options, {pictures});
     std::printf("%lld pictures, %lld features each: features.npy and files.txt in %s\n", static_cast<long long>(features.dim(0)),
                 static_cast<long long>(features.dim(1)), options.out.c_str());
   });

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
                            .about = "Measures an encoder: kNN, linear probes, fine-tuning (--epochs, --batch, --lr are its).",
                            .out = "runs/evaluate", .batch = 64, .lr = 0.03};
   options.encoder_help = "the encoder's file, encoder.safetensors";
-  options.unused = {"--optimizer", "--resume"};
+  options.unused = {"--optimizer", "--resume", "--precision", "--workers"};
   std::string run;
   std::int64_t labels_per_class = 0;
   eval::ProbeOptions probe;
@@ -47,9 +47,12 @@ int main(int argc, char** argv) {
     const auto start = std::chrono::steady_clock::now();
     support::adopt_run(options, run);
     const auto [encoder, info, size, recipe, normalisation] = support::load_encoder(options);
+    support::prepare_out(options, {"evaluation.json", "report.html"});
     // The untrained twin: the same shape, fresh weights.
     const nn::AnyEncoder fresh = encoder.config() ? nn::make_encoder(*encoder.config()) : encoder;
     const auto [train_set, test_set] = support::open_labelled(options, size);
+    // Are there enough labels? Better asked now than after everything else.
+    if (labels_per_class > 0) eval::balanced_subset(data::labels_of(*train_set), labels_per_class, options.seed);
     io::Json result = io::Json::object();
     result.set("train_pictures", train_set->size()).set("test_pictures", test_set->size());
     std::printf("%lld train and %lld test pictures\n", static_cast<long long>(train_set->size()),
@@ -60,11 +63,17 @@ int main(int argc, char** argv) {
     };
     const auto doing = [](const char* what) { std::fprintf(stderr, "evaluate: %s ...\n", what); };
 
-    // After every stage: who stops a long evaluation keeps what was found.
     const auto save = [&] {
       result.set("seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      io::make_folders(options.out);
       io::write_atomically(options.out + "/evaluation.json", result.dump(2) + "\n");
+    };
+    // After every stage: who stops a long evaluation keeps what was found. A disk that is full by now may have room at the end.
+    const auto save_so_far = [&] {
+      try {
+        save();
+      } catch (const Error& e) {
+        std::fprintf(stderr, "evaluate: warning: %s\n", e.what());
+      }
     };
 
     std::vector<std::vector<std::string>> table{{"", "kNN, k = 10", "kNN, k = 200", "linear"}};
@@ -86,7 +95,7 @@ int main(int argc, char** argv) {
     };
     table.push_back({"pretrained encoder", note("knn10", knn(train, test, 10, 0)), note("knn200", knn(train, test, 200, 0.1f)),
                      note("linear", linear(train.features, test.features))});
-    save();
+    save_so_far();
     doing("linear probes of the stages");
     io::Json stages = io::Json::array();
     for (std::size_t s = 0; s < train.stages.size(); ++s) {
@@ -100,7 +109,7 @@ int main(int argc, char** argv) {
     std::printf("\nfeatures: %s\n", meters.text.c_str());
 
     result.set("encoder", encoder.name()).set("data", options.data);
-    save();
+    save_so_far();
     if (labels_per_class > 0) {
       doing("fine-tuning, and the same from scratch");
       const auto found = eval::fine_tune(encoder, fresh, train_set, test_set,
@@ -112,8 +121,8 @@ int main(int argc, char** argv) {
                                           {"  from scratch", note("from_scratch", found.from_scratch)},
                                           {"  pretrained encoder", note("fine_tune", found.fine_tune)}}).c_str());
     }
-    support::name_skipped(options, *train_set);
-    support::name_skipped(options, *test_set);
+    support::save_config_of_use(options);
+    support::name_skipped(options, {train_set, test_set});
     save();
     report::write_report(options.out);
     std::printf("\n%s/evaluation.json, %s/report.html\n", options.out.c_str(), options.out.c_str());

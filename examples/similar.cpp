@@ -13,7 +13,6 @@
 #include <sslcake/image/contact_sheet.hpp>
 #include <sslcake/image/decode.hpp>
 #include <sslcake/image/png.hpp>
-#include <sslcake/io/files.hpp>
 #include <sslcake/report/chart.hpp>
 
 #include "support/measure.hpp"
@@ -25,7 +24,7 @@ int main(int argc, char** argv) {
                            .about = "Shows the nearest pictures of a data set to some query pictures, on one contact sheet.",
                            .out = "runs/similar"};
   options.encoder_help = "the encoder's file, encoder.safetensors";
-  options.unused = {"--epochs", "--optimizer", "--lr", "--resume"};
+  options.unused = {"--epochs", "--optimizer", "--lr", "--resume", "--precision", "--workers"};
   std::string run;
   std::vector<std::string> files;
   std::int64_t random = 8, neighbours = 8, tile = 112;
@@ -38,11 +37,25 @@ int main(int argc, char** argv) {
   return support::main_guard(argc, argv, options, [&] {
     support::adopt_run(options, run);
     const auto encoder = support::load_encoder(options);
+    support::prepare_out(options, {"similar.png"});
+    const auto query_count = files.empty() ? random : static_cast<std::int64_t>(files.size());
+    if ((neighbours + 1) * query_count > (std::int64_t{1} << 28) / (tile * tile))
+      throw support::UsageError(concat("a sheet of ", query_count, " rows of ", neighbours + 1, " pictures with ", tile,
+                                       " pixels a side would be larger than an image file should be; choose a smaller --tile, "
+                                       "--neighbours or --random"));
+
+    // Queries: a data set of their own. Files come first, for a mistake in their names is better told at once. Those from
+    // the set itself come with the row that they must not find.
+    data::DatasetPtr queries;
+    eval::FeatureSet wanted;
+    if (!files.empty()) {
+      queries = std::make_shared<data::FunctionDataset>(query_count, [&](std::int64_t i) {
+        return image::load(files[static_cast<std::size_t>(i)]);
+      });
+      wanted = eval::extract(encoder.encoder, queries, encoder.recipe);
+    }
     const auto pictures = support::open_part(options, data::Split::train, encoder.size);
     const auto base = eval::extract(encoder.encoder, pictures, encoder.recipe, {.batch = options.batch});
-
-    // Queries: a data set of their own. Those from the set itself come with the row that they must not find.
-    data::DatasetPtr queries;
     std::vector<std::int64_t> own;
     if (files.empty()) {
       own = data::permutation(base.features.dim(0), options.seed);
@@ -50,12 +63,8 @@ int main(int argc, char** argv) {
       std::vector<std::int64_t> chosen;
       for (const auto row : own) chosen.push_back(base.indices[static_cast<std::size_t>(row)]);
       queries = std::make_shared<data::Subset>(pictures, chosen);
-    } else {
-      queries = std::make_shared<data::FunctionDataset>(static_cast<std::int64_t>(files.size()), [&](std::int64_t i) {
-        return image::load(files[static_cast<std::size_t>(i)]);
-      });
+      wanted = eval::extract(encoder.encoder, queries, encoder.recipe);
     }
-    const auto wanted = eval::extract(encoder.encoder, queries, encoder.recipe);
     const auto found = eval::nearest(wanted.features, base.features, neighbours + (own.empty() ? 0 : 1));
 
     std::vector<image::Tile> tiles;
@@ -81,12 +90,11 @@ int main(int argc, char** argv) {
       }
       for (; shown < neighbours; ++shown) tiles.push_back({});  // a set smaller than a row
     }
-    io::make_folders(options.out);
-    if (run.empty()) support::save_config(options);  // a run's folder has the configuration of its training
+    support::save_config_of_use(options);
     const std::string path = options.out + "/similar.png";
     const image::SheetOptions sheet{.columns = static_cast<int>(neighbours) + 1, .tile = static_cast<int>(tile)};
     image::save_png(path, image::contact_sheet(tiles, sheet));
-    support::name_skipped(options, *pictures);
+    support::name_skipped(options, {pictures});
     std::printf("%s\n", path.c_str());
   });
 }

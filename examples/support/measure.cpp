@@ -1,6 +1,7 @@
 #include "support/measure.hpp"
 
 #include <cstdio>
+#include <map>
 #include <sslcake/data/open.hpp>
 #include <sslcake/io/files.hpp>
 #include <sslcake/io/json.hpp>
@@ -46,13 +47,16 @@ data::DatasetPtr open_part(const Options& o, data::Split split, int size) {
   return data::open(o.data, split, {.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = size});
 }
 
-void name_skipped(const Options& o, const data::Dataset& dataset) {
-  const auto skipped = dataset.skipped();
-  for (std::size_t i = 0; i < skipped.size() && i < 20; ++i)
-    std::fprintf(stderr, "%s: skipped %s: %s\n", o.program.c_str(), skipped[i].name.c_str(), skipped[i].reason.c_str());
+void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> parts) {
+  std::map<std::string, std::string> skipped;  // two parts of one folder skip the same files
+  for (const auto& part : parts)
+    for (const auto& file : part->skipped()) skipped.emplace(file.name, file.reason);
+  std::size_t named = 0;
+  for (const auto& [name, reason] : skipped)
+    if (++named <= 20) std::fprintf(stderr, "%s: skipped %s: %s\n", o.program.c_str(), name.c_str(), reason.c_str());
   if (!skipped.empty())
-    std::fprintf(stderr, "%s: %zu unreadable pictures were left out (--strict makes this an error)\n", o.program.c_str(),
-                 skipped.size());
+    std::fprintf(stderr, "%s: %zu unreadable picture%s left out (--strict makes this an error)\n", o.program.c_str(),
+                 skipped.size(), skipped.size() == 1 ? " was" : "s were");
 }
 
 LabelledParts open_labelled(const Options& o, int size) {

@@ -26,7 +26,7 @@ Measured load_encoder(const Options& options);
 
 /// One part of --data, at most --limit pictures; files that turned out to be unreadable are named on stderr by `name_skipped`.
 sslcake::data::DatasetPtr open_part(const Options& options, sslcake::data::Split split, int size);
-void name_skipped(const Options& options, const sslcake::data::Dataset& dataset);
+void name_skipped(const Options& options, std::initializer_list<sslcake::data::DatasetPtr> parts);
 
 /// Train and test pictures, all with labels. A folder without a test part is cut in two: a fifth is held out.
 struct LabelledParts {

@@ -156,6 +156,7 @@ void check(const Options& o) {
   if (o.encoder_is_name) check_encoder_name(o.encoder);
   if (o.device == "cuda")
     throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
+  if (o.out.empty()) throw UsageError("--out expects a folder, got nothing; --out . is the current one");
   if (o.data.empty())
     throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
 }
@@ -238,6 +239,17 @@ void save_config(const Options& options, const std::string& facts) {
   }
   sslcake::io::make_folders(options.out);
   sslcake::io::write_atomically(options.out + "/config.json", file.dump(2) + "\n");
+}
+
+void save_config_of_use(const Options& options) {
+  const std::string path = options.out + "/config.json";
+  try {
+    const Json before = Json::parse(sslcake::io::read_file(path, 1 << 20));
+    const Json* program = before.is_object() ? before.find("program") : nullptr;
+    if (program && program->is_string() && program->as_string() != options.program) return;
+  } catch (const sslcake::Error&) {  // there is none, or none that could be used
+  }
+  save_config(options);
 }
 
 }  // namespace support

@@ -71,5 +71,7 @@ bool parse(int argc, char** argv, Options& options);
 /// config.json: every option as it was used, and what else a repetition needs to know (library version, kernels, threads),
 /// with `facts` (a JSON object as text, or empty) beside them. Written into `options.out`, which is made if missing.
 void save_config(const Options& options, const std::string& facts = {});
+/// The same for programs that measure or use what a run left: in the folder of a run its own config.json stays.
+void save_config_of_use(const Options& options);
 
 }  // namespace support

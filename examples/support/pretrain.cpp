@@ -13,6 +13,7 @@
 #include <sslcake/nn/encoder_file.hpp>
 #include <sslcake/optim/make.hpp>
 #include <sslcake/report/report.hpp>
+#include <sslcake/train/checkpoint.hpp>
 
 namespace support {
 
@@ -55,16 +56,20 @@ void name_skipped(const data::Dataset& set) {
   const auto skipped = set.skipped();
   for (std::size_t i = 0; i < skipped.size() && i < 20; ++i)
     std::fprintf(stderr, "skipped %s: %s\n", skipped[i].name.c_str(), skipped[i].reason.c_str());
-  if (!skipped.empty()) std::fprintf(stderr, "%zu pictures could not be read and were skipped (--strict makes this an error)\n", skipped.size());
+  if (!skipped.empty())
+    std::fprintf(stderr, "%zu picture%s could not be read and %s skipped (--strict makes this an error)\n", skipped.size(),
+                 skipped.size() == 1 ? "" : "s", skipped.size() == 1 ? "was" : "were");
 }
 
-/// The first pictures, one row each: the picture, and the views that the task makes of it.
+/// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views that the task makes of it.
 void save_views(const std::string& path, const Source& source, const pretext::Views& views, std::uint64_t seed) {
   std::vector<image::Image> pictures;
   const auto plain = augment::evaluation(source.size, source.normalisation);
   std::vector<float> numbers(static_cast<std::size_t>(3 * source.size * source.size));
   const int columns = 1 + static_cast<int>(views.size()) * (views.size() > 2 ? 1 : 3);
-  for (std::int64_t i = 0; i < std::min<std::int64_t>(8, source.train->size()); ++i) {
+  const std::int64_t rows = std::min<std::int64_t>(8, source.train->size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t i = row * source.train->size() / rows;
     image::Image picture;
     try {
       picture = source.train->image(i);
@@ -80,7 +85,7 @@ void save_views(const std::string& path, const Source& source, const pretext::Vi
       pictures.push_back(recipe.picture(numbers.data()));
     }
   }
-  image::save_png(path, image::contact_sheet(pictures, {.columns = columns}));
+  if (!pictures.empty()) image::save_png(path, image::contact_sheet(pictures, {.columns = columns}));
 }
 
 }  // namespace
@@ -102,7 +107,8 @@ Source open_source(const Options& o, const Pretraining& p) {
       source.base = base;
       source.test = test;
     }
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    std::fprintf(stderr, "note: no online kNN: %s\n", e.what());
   }
   return source;
 }
@@ -140,8 +146,10 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
   fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
-  for (const auto& e : o.extras)  // the task's own numbers: temperature, strength...
+  for (const auto& e : o.extras) {  // the task's own numbers and flags: temperature, strength, blur...
     if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
+    if (const auto* flag = std::get_if<bool*>(&e.target); flag && **flag) fit.settings[e.name.substr(2)] = "true";
+  }
 
   const auto recipe = augment::evaluation(source.size, source.normalisation);
   if (source.base)
@@ -152,9 +160,12 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
 
   if (!o.resume && std::filesystem::exists(o.out + "/checkpoint"))
     fail("out", o.out, " holds an earlier run; continue it with --resume, or choose another --out");
-  std::filesystem::create_directories(o.out);
-  save_config(o);
-  save_views(o.out + "/views.png", source, views, o.seed);
+  prepare_out(o, {"encoder.safetensors", "report.html"});
+  if (train::list_checkpoints(o.out + "/checkpoint").empty()) {
+    // A run that goes on keeps what it began with, also where the trainer refuses to go on with other options.
+    save_config(o);
+    save_views(o.out + "/views.png", source, views, o.seed);
+  }
   std::fprintf(stderr, "%lld pictures, views of %d x %d; encoder %s: %.1f million multiply-adds a view, %lld features\n",
                static_cast<long long>(source.train->size()), source.size, source.size, o.encoder.c_str(),
                static_cast<double>(nn::macs(encoder, source.size, source.size)) / 1e6, static_cast<long long>(encoder.dim()));

@@ -39,7 +39,7 @@ sslcake::nn::AnyEncoder make_encoder(const Options& options, const Pretraining& 
 sslcake::optim::Optimizer make_optimizer(const Options& options, const Pretraining& pretraining, const sslcake::Parameters& parameters);
 
 /// Settings of the trainer, with online kNN, progress lines, checkpoints in --out, and Ctrl-C. Writes config.json and
-/// views.png (what the task makes of the first pictures) into --out.
+/// views.png (what the task makes of some pictures) into --out.
 sslcake::train::FitOptions start_run(const Options& options, const Pretraining& pretraining, const Source& source,
                                      const sslcake::nn::AnyEncoder& encoder, const sslcake::pretext::Views& views);
 

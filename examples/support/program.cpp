@@ -8,6 +8,7 @@
 #include <new>
 #include <sslcake/core/random.hpp>
 #include <sslcake/core/threads.hpp>
+#include <sslcake/io/files.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
 
 namespace support {
@@ -26,6 +27,7 @@ void on_signal(int) {
 
 int main_guard(int argc, char** argv, Options& options, const std::function<void()>& body) {
   const std::string& program = options.program;
+  signal(SIGXFSZ, SIG_IGN);  // a file over the limit of `ulimit -f` is an error of write(), told as others are
   try {
     if (!parse(argc, argv, options)) return 0;
     sslcake::set_threads(options.threads);
@@ -45,6 +47,11 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
     std::fprintf(stderr, "%s: %s\n", program.c_str(), e.what());
   }
   return 1;
+}
+
+void prepare_out(const Options& options, std::initializer_list<const char*> files) {
+  sslcake::io::make_folders(options.out);
+  for (const auto* file : files) const sslcake::io::OutputFile only_opened(options.out + "/" + file);
 }
 
 bool stop_requested() { return stop_flag != 0; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ namespace support {
 /// Returns the exit code: 0; 1 after an exception, printed as "simclr: [open] ..."; 2 after a mistake on the command line;
 /// 130 after a stop by signal.
 int main_guard(int argc, char** argv, Options& options, const std::function<void()>& body);
+
+/// Makes --out and finds out whether these files can be written there: to be called before the work whose results they are
+/// to hold. Errors: sslcake::Error.
+void prepare_out(const Options& options, std::initializer_list<const char*> files);
 
 /// True once SIGINT (Ctrl-C) or SIGTERM came, if `stop_on_signals` was called. A second signal ends the program at once.
 bool stop_requested();

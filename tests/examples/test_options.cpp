@@ -93,6 +93,7 @@ TEST_CASE("options: bad values are named with what was expected") {
   CHECK(has(mistake({"--precision", "float16"}), "float32 or bfloat16"));
   CHECK(has(mistake({"--seed", "-1"}), "--seed expects a whole number"));
   CHECK(has(mistake({"--data", ""}), "--data expects"));
+  CHECK(has(mistake({"--out", ""}), "--out expects a folder"));
   for (const char* name : {"resnet19", "resnet18-w", "resnet18-w0", "resnet18-w16x", "resnet18-w99999", ""}) {
     CAPTURE(name);
     CHECK(has(mistake({"--encoder", name}), "--encoder: expected one of resnet18"));

@@ -9,6 +9,7 @@ fail() {
 }
 "$bin/simclr" --data builtin --limit 160 --epochs 1 --batch 32 --encoder cakenet-w8 --out run >simclr.txt 2>&1 || { cat simclr.txt; fail simclr; }
 
+cp run/config.json config-of-the-run.json
 "$bin/evaluate" --run run --limit 160 --probe-epochs 5 --labels-per-class 2 --epochs 2 --batch 10 >table.txt 2>evaluate.txt || {
   cat evaluate.txt
   fail evaluate
@@ -38,3 +39,14 @@ grep -q 'missing.jpg' similar3.txt || fail 'the missing query is not named'
 
 "$bin/dots" --epochs 600 --lr 1 --out dots >dots.txt 2>&1 || { cat dots.txt; fail dots; }
 [ -s dots/linear.png ] && [ -s dots/network.png ] || fail 'dots left no pictures'
+"$bin/dots" --config dots/config.json --out dots2 >dots2.txt 2>&1 || { cat dots2.txt; fail 'dots --config'; }
+cmp dots/network.png dots2/network.png || fail 'dots --config gave another picture'
+
+# Every program says in config.json how it was called, except in the folder of a run, whose own stays.
+"$bin/embed" --encoder run/encoder.safetensors --limit 50 --out run >embed2.txt 2>&1 || { cat embed2.txt; fail 'embed into the run'; }
+cmp run/config.json config-of-the-run.json || fail 'the configuration of the training was written over'
+grep -q '"program": "embed"' features/config.json || fail 'embed left no config.json'
+"$bin/embed" --config features/config.json --out features2 >embed3.txt 2>&1 || { cat embed3.txt; fail 'embed --config'; }
+cmp features/features.npy features2/features.npy || fail 'embed --config gave other features'
+"$bin/similar" --run run --limit 60 --random 200 --tile 1024 --out big >big.txt 2>&1 && fail 'a sheet of any size'
+grep -q 'choose a smaller --tile' big.txt || fail 'no clear message for a sheet that is too large'
