@@ -75,6 +75,12 @@ constexpr const char* part_names[] = {
 
 }  // namespace
 
+OP_CASE("activate") {
+  for (const Activation a : {Activation::relu, Activation::leaky_relu, Activation::silu, Activation::gelu})
+    for (const Shape& s : usual_shapes())
+      gradcheck([=](const Tensors& x) { return ops::activate(x[0], a); }, {random_input(s, 1, -1, 1, {0})});
+}
+
 OP_CASE("conv_norm_act") {
   for (const bool composed : {false, true}) {
     const Composed choice(composed);

@@ -68,8 +68,14 @@ OP_CASE("group_norm") {
     gradcheck([](const Tensors& x) { return ops::group_norm(x[0], 1, x[1], x[2]); },
               {random_input(s, 1), random_input({s.back()}, 2, 0.5, 1.5), random_input({s.back()}, 3)});
   }
-  gradcheck([](const Tensors& x) { return ops::instance_norm(x[0], x[1], x[2]); },
-            {random_input({2, 3, 2, 3}, 4), random_input({3}, 5), random_input({3}, 6)});
+}
+
+OP_CASE("instance_norm") {
+  for (const Shape& s : {Shape{2, 2, 3, 4}, Shape{2, 3, 2, 3}, Shape{1, 4, 1, 2}, Shape{0, 2, 2, 3}}) {
+    gradcheck([](const Tensors& x) { return ops::instance_norm(x[0]); }, {random_input(s, 1)});
+    gradcheck([](const Tensors& x) { return ops::instance_norm(x[0], x[1], x[2]); },
+              {random_input(s, 4), random_input({s.back()}, 5, 0.5, 1.5), random_input({s.back()}, 6)});
+  }
 }
 
 TEST_CASE("normalisation agrees with PyTorch") {
