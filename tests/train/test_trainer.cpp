@@ -9,6 +9,7 @@
 #include <limits>
 
 #include <sslcake/core/threads.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
 #include <sslcake/optim/make.hpp>
 #include <sslcake/pretext/simclr.hpp>
 #include <sslcake/train/checkpoint.hpp>
@@ -114,6 +115,29 @@ TEST_CASE("a run stopped after any step and resumed ends with the same bits") {
     CHECK(second.weights == whole.weights);
     CHECK(second.losses.back() == whole.losses.back());
   }
+}
+
+TEST_CASE("a resume with other kernels goes on and says so") {
+  const auto before = kernels::isa();
+  const auto other = before == kernels::Isa::portable ? kernels::Isa::reference : kernels::Isa::portable;
+  const Folder folder("kernels");
+  run(options(folder.path), 3);
+  const auto notes = [&] {
+    std::string all;
+    auto task = make_task();
+    train::Trainer trainer(task, optim::make("adamw", task.parameters(), {.lr = 0.01}));
+    auto o = options(folder.path);
+    o.resume = true;
+    o.stop = [] { return true; };
+    o.progress = [&](const train::Progress& p) { if (p.kind == train::Progress::Kind::note) all += p.text + "\n"; };
+    trainer.fit(toy::stripes(72), o);
+    return all;
+  };
+  CHECK_FALSE(contains(notes(), "used the kernels"));
+  kernels::set_isa(other);
+  const auto text = notes();
+  kernels::set_isa(before);
+  CHECK(contains(text, concat("used the kernels ", name_of(before), ", from here on ", name_of(other))));
 }
 
 TEST_CASE("resuming twice, with every optimiser") {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "../autograd/parameter.hpp"
 #include "../core/tensor.hpp"
 
 namespace sslcake::inline v0::train {
@@ -41,6 +42,10 @@ Checkpoint load_checkpoint(const std::string& path);
 
 /// Fails with all differences at once if the settings of the checkpoint are not those of this run.
 void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings, const std::string& path);
+
+/// Copies the checkpoint's tensors into those of the same names. Fails, with nothing changed and all mismatches listed, where
+/// one is missing or has another shape.
+void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path);
 
 }  // namespace sslcake::inline v0::train
 

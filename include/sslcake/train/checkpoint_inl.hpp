@@ -81,4 +81,18 @@ SSLCAKE_INLINE void check_settings(const Checkpoint& checkpoint, const std::map<
     fail("resume", path, " comes from another configuration; give the same options, or another output folder:", differences);
 }
 
+SSLCAKE_INLINE void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path) {
+  std::map<std::string, const Tensor*> stored;
+  for (const auto& [name, tensor] : checkpoint.tensors) stored[name] = &tensor;
+  std::string missing;
+  for (const auto& p : to) {
+    const auto it = stored.find(p.name);
+    if (it == stored.end()) missing += "\n  " + p.name + " is not in the file";
+    else if (!(it->second->shape() == p.tensor.shape()))
+      missing += concat("\n  ", p.name, ": expected shape ", p.tensor.shape(), ", the file has ", it->second->shape());
+  }
+  if (!missing.empty()) fail("resume", path, " does not fit this network and optimiser:", missing);
+  for (auto p : to) copy_into(p.tensor, *stored[p.name]);
+}
+
 }  // namespace sslcake::inline v0::train

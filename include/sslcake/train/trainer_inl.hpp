@@ -8,6 +8,7 @@
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
+#include "../kernels/cpu/isa.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
@@ -259,6 +260,7 @@ class Run {
     Checkpoint c;
     for (const auto& p : everything()) c.tensors.emplace_back(p.name, p.tensor.detach());
     c.settings = settings_;
+    c.facts["kernels"] = name_of(kernels::isa());
     c.set("step", step_);
     c.set("epoch", epoch_);
     c.set("epoch_step", epoch_step_);
@@ -291,19 +293,7 @@ class Run {
     }
     check_settings(*c, settings_, path);
 
-    std::map<std::string, const Tensor*> stored;
-    for (const auto& [name, tensor] : c->tensors) stored[name] = &tensor;
-    std::string missing;
-    auto all = everything();
-    for (const auto& p : all) {
-      const auto it = stored.find(p.name);
-      if (it == stored.end()) missing += "\n  " + p.name + " is not in the file";
-      else if (!(it->second->shape() == p.tensor.shape()))
-        missing += concat("\n  ", p.name, ": expected shape ", p.tensor.shape(), ", the file has ", it->second->shape());
-    }
-    if (!missing.empty()) fail("resume", path, " does not fit this network and optimiser:", missing);
-    for (auto& p : all) copy_into(p.tensor, *stored[p.name]);
-
+    restore_tensors(*c, everything(), path);
     step_ = c->integer("step");
     epoch_ = static_cast<int>(c->integer("epoch"));
     epoch_step_ = c->integer("epoch_step");
@@ -317,6 +307,9 @@ class Run {
     for (const auto& [key, value] : c->facts)
       if (key.starts_with("sum.metric.")) sums_.metrics.push_back({key.substr(11), c->real(key)});
     note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_));
+    if (const auto was = c->facts.find("kernels"); was != c->facts.end() && was->second != name_of(kernels::isa()))
+      note(concat("so far the run used the kernels ", was->second, ", from here on ", name_of(kernels::isa()),
+                  ": it goes on, but rounds differently, not bit for bit as it would have"));
     return c->integer("log_bytes");
   }
 
