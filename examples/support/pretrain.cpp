@@ -22,7 +22,7 @@ using namespace sslcake;
 void add_pretraining_options(Options& options, Pretraining& p) {
   const std::vector<Extra> more = {
       {"--stem", &p.stem, "first layers: small (3x3, no pooling), imagenet (7x7, pooling), auto (small up to 64 pixels)", 0, 0, {"auto", "small", "imagenet"}},
-      {"--schedule", &p.schedule, "of the learning rate", 0, 0, {"cosine", "constant"}},
+      {"--schedule", &p.schedule, "of the learning rate: cosine or constant", 0, 0, {"cosine", "constant"}},
       {"--warmup", &p.warmup, "epochs of linear warm-up", 0, 1e6},
       {"--momentum", &p.momentum, "of sgd and lars", 0, 0.9999},
       {"--weight-decay", &p.weight_decay, "weight decay", 0, 10},
