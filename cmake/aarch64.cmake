@@ -10,3 +10,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE BOTH)
 set(CMAKE_CXX_FLAGS_INIT "-idirafter /usr/include")
 set(CMAKE_PROJECT_sslcake_INCLUDE "${CMAKE_CURRENT_LIST_DIR}/aarch64_host_headers.cmake")
+
+# A compiled library of this machine does not: libjpeg-turbo stays out, even where it is found.
+set(SSLCAKE_JPEG_TURBO OFF CACHE STRING "")

@@ -12,6 +12,6 @@ configure_package_config_file(cmake/sslcakeConfig.cmake.in "${PROJECT_BINARY_DIR
 # Before 1.0 a minor version may change interfaces.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/sslcakeConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/sslcakeConfig.cmake" "${PROJECT_BINARY_DIR}/sslcakeConfigVersion.cmake"
-  cmake/sslcake_dependencies.cmake DESTINATION "${package_dir}")
+  cmake/sslcake_dependencies.cmake cmake/sslcake_jpeg_turbo.cmake DESTINATION "${package_dir}")
 file(GLOB notices CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/LICENSE*" "${PROJECT_SOURCE_DIR}/NOTICE*" "${PROJECT_SOURCE_DIR}/THIRD_PARTY*")
 install(FILES ${notices} DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -44,7 +44,7 @@ Measured load_encoder(const Options& o) {
 
 data::DatasetPtr open_part(const Options& o, data::Split split, int size) {
   // Pictures of a folder are reduced while they are read, to what the centre crop needs.
-  return data::open(o.data, split, {.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = size});
+  return data::open(o.data, split, {.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = size, .decode_size = o.scaled_decode ? size : 0});
 }
 
 void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> parts) {

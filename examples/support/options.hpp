@@ -45,7 +45,7 @@ struct Options {
   std::int64_t limit = 0;  // 0: all pictures
   std::int64_t size = 0;   // side of the views in pixels; 0: as the data set or the encoder says
   int workers = 0;         // loader threads; 0: as many as compute
-  bool strict = false, resume = false;
+  bool strict = false, scaled_decode = false, resume = false;
   std::string config = {};
 
   std::vector<Extra> extras = {};

@@ -94,7 +94,8 @@ Source open_source(const Options& o, const Pretraining& p) {
   Source source;
   source.size = size_of(o);
   source.normalisation = normalisation_of(o.data);
-  const data::OpenOptions how{.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0};
+  const int side = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0;
+  const data::OpenOptions how{.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = side, .decode_size = o.scaled_decode ? side : 0};
   source.train = data::open(o.data, data::Split::unlabeled, how);
   name_skipped(*source.train);
   try {  // labels are a luxury: without them there is no online kNN
@@ -146,6 +147,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
   fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
+  if (o.scaled_decode) fit.settings["scaled-decode"] = "true";
   for (const auto& e : o.extras) {  // the task's own numbers and flags: temperature, strength, blur...
     if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
     if (const auto* flag = std::get_if<bool*>(&e.target); flag && **flag) fit.settings[e.name.substr(2)] = "true";

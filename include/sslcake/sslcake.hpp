@@ -69,6 +69,8 @@
 #include "image/format.hpp"
 #include "image/image.hpp"
 #include "image/jpeg_check.hpp"
+#include "image/jpeg_decoder.hpp"
+#include "image/jpeg_turbo.hpp"
 #include "image/limits.hpp"
 #include "image/png.hpp"
 #include "image/png_check.hpp"

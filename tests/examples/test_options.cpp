@@ -121,6 +121,7 @@ TEST_CASE("options: config.json repeats a run; the command line wins over it") {
   CHECK(file.at("extra").at("stem").as_string() == "small");
   CHECK(file.at("threads").as_int() >= 1);
   CHECK(!file.at("kernels").as_string().empty());
+  CHECK((file.at("jpeg_decoder").as_string() == "stb" || file.at("jpeg_decoder").as_string() == "turbo"));
   CHECK(file.at("options").find("resume") == nullptr);
 
   Program second;

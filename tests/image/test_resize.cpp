@@ -83,3 +83,14 @@ TEST_CASE("sizes and boxes that make no sense") {
   CHECK_THROWS_AS(image::crop_resize(picture, {2, 2, 0x7FFFFFFF, 4}, 4, 4), Error);
   CHECK_THROWS_AS(image::resize(nullptr, 4, 4, 2, nullptr, 4, 4), Error);
 }
+
+TEST_CASE("reduce means blocks, and what is left of them at the edges") {
+  image::Image picture(3, 2, 1);
+  picture.pixels = {1, 2, 9, 4, 7, 10};
+  CHECK(image::reduce(picture, 1) == picture);
+  CHECK(image::reduce(picture, 2).pixels == std::vector<std::uint8_t>{4, 10});  // 14 / 4 and 19 / 2, rounded
+  CHECK(image::reduce(picture, 1000).pixels == std::vector<std::uint8_t>{6});   // 33 / 6
+  CHECK(image::reduce(image::Image(17, 9, 3, 200), 4) == image::Image(5, 3, 3, 200));
+  CHECK_THROWS_AS(image::reduce(picture, 0), Error);
+  CHECK_THROWS_AS(image::reduce(image::Image(), 2), Error);
+}

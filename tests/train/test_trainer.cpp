@@ -133,11 +133,25 @@ TEST_CASE("a resume with other kernels goes on and says so") {
     trainer.fit(toy::stripes(72), o);
     return all;
   };
-  CHECK_FALSE(contains(notes(), "used the kernels"));
+  CHECK_FALSE(contains(notes(), "no longer bit for bit"));
   kernels::set_isa(other);
   const auto text = notes();
   kernels::set_isa(before);
-  CHECK(contains(text, concat("used the kernels ", name_of(before), ", from here on ", name_of(other))));
+  CHECK(contains(text, concat("; no longer bit for bit: kernels ", name_of(before), " before and ", name_of(other), " now")));
+}
+
+TEST_CASE("a resume says what of its surroundings has changed") {
+  const Folder folder("surroundings");
+  run(options(folder.path), 3);
+  const auto path = train::list_checkpoints(folder.path + "/checkpoint").front();
+  auto checkpoint = train::load_checkpoint(path);
+  for (const auto& [key, value] : train::surroundings()) CHECK(checkpoint.facts.at(key) == value);
+  CHECK(train::changed_surroundings(checkpoint).empty());
+  checkpoint.facts["jpeg_decoder"] = "another";
+  const auto now = train::surroundings().at("jpeg_decoder");
+  CHECK(train::changed_surroundings(checkpoint) == "; no longer bit for bit: jpeg_decoder another before and " + now + " now");
+  checkpoint.facts.erase("jpeg_decoder");  // written by a version that did not say
+  CHECK(train::changed_surroundings(checkpoint).empty());
 }
 
 TEST_CASE("resuming twice, with every optimiser") {

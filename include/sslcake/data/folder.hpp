@@ -23,6 +23,9 @@ struct FolderOptions {
   Split split = Split::train;
   bool strict = false;   // an unreadable picture is an error instead of being skipped
   int short_side = 0;    // pictures whose shorter side is longer than this are reduced to it as they are read; 0: never
+  // Pictures are decoded at 1/2, 1/4 or 1/8 of their size where this, and short_side, still fit into the shorter side
+  // (image::decode_at_least); 0: in full. Faster, and other pixels: the smallest crops have less detail to enlarge.
+  int decode_size = 0;
 };
 
 class ImageFolder : public Dataset {

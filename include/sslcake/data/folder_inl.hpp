@@ -10,6 +10,7 @@
 #include "../core/threads.hpp"
 #include "../image/decode.hpp"
 #include "../image/format.hpp"
+#include "../image/jpeg_decoder.hpp"
 #include "../image/resize.hpp"
 #include "../io/files.hpp"
 #include "files.hpp"
@@ -97,7 +98,8 @@ struct ImageFolder::State {
   std::map<std::string, std::string> unreadable;  // path: reason
 
   image::Image read(std::size_t i) const {
-    auto picture = image::load(detail::join(root, paths[i]));
+    const auto path = detail::join(root, paths[i]);
+    auto picture = options.decode_size > 0 ? image::load_at_least(std::max(options.decode_size, options.short_side), path) : image::load(path);
     const bool large = options.short_side > 0 && std::min(picture.width, picture.height) > options.short_side;
     return large ? image::resize_short_side(picture, options.short_side) : picture;
   }
@@ -141,6 +143,8 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
   auto& s = *state_;
   s.root = path.empty() ? "." : path;
   s.options = options;
+  if (options.decode_size < 0) fail("ImageFolder", "expected a decode_size of at least 1, or 0 to decode in full, got ", options.decode_size);
+  image::jpeg_decoder();  // a wrong SSLCAKE_JPEG is an error here, and not that of each picture
   if (io::is_file(s.root)) fail("ImageFolder", "expected a folder of pictures, '", path, "' is a file");
   if (!io::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path");
   const auto top = detail::list_visible(s.root);

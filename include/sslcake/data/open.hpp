@@ -10,6 +10,7 @@ struct OpenOptions {
   std::uint64_t seed = 0;
   bool strict = false;     // folders: an unreadable picture is an error instead of being skipped
   int size = 0;            // builtin: the side (0: 32); folders: reduce the shorter side to this while reading (0: do not)
+  int decode_size = 0;     // folders: decode at a fraction where the shorter side stays this long (0: in full)
 };
 
 /// What open() takes, one to a line, for a program's help.

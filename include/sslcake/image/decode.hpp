@@ -26,9 +26,17 @@ inline Image decode(const std::vector<std::uint8_t>& bytes, const DecodeLimits& 
   return decode(bytes.data(), bytes.size(), limits, orientation);
 }
 
+/// As decode, for those who make the picture smaller anyway: at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size (rounded
+/// up) whose shorter side is at least `side`. libjpeg-turbo does not compute what is left out, and filters as its DCT does;
+/// otherwise the whole picture is decoded and reduced by means of blocks. Errors: those of decode; a side below 1.
+Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits = {},
+                      Orientation orientation = Orientation::upright);
+
 /// Reads and decodes a file. Messages name it. Errors: those of `decode`; a file that is missing, not readable, not an
 /// ordinary file, or larger than the limit.
 Image load(const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
+/// The same with decode_at_least.
+Image load_at_least(int side, const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
 
 }  // namespace sslcake::inline v0::image
 

@@ -4,14 +4,17 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include <sys/stat.h>
 
 #include "bmp.hpp"
 #include "decode.hpp"
 #include "exif.hpp"
+#include "jpeg_decoder.hpp"
 #include "jpeg_check.hpp"
 #include "png_check.hpp"
+#include "resize.hpp"
 #include "stb.hpp"
 
 namespace sslcake::inline v0::image {
@@ -26,24 +29,38 @@ namespace detail {
   fail("image::decode", "expected a JPEG, PNG or BMP, got a file in the format ", format, ", which is not read here. Convert it, or leave it out");
 }
 
-inline Image decode_as_stored(const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, int& orientation) {
+/// The largest of 1, 2, 4 and 8 that leaves the shorter side `side` pixels; 1 for a side of 0.
+inline int reduction(int width, int height, int side) {
+  const int shorter = width < height ? width : height;
+  int denominator = 1;
+  while (side > 0 && denominator < 8 && (shorter + 2 * denominator - 1) / (2 * denominator) >= side) denominator *= 2;
+  return denominator;
+}
+
+inline Image reduced(Image picture, int side) {
+  const int denominator = reduction(picture.width, picture.height, side);
+  return denominator == 1 ? std::move(picture) : reduce(picture, denominator);
+}
+
+inline Image decode_as_stored(const std::uint8_t* bytes, std::size_t size, int side, const DecodeLimits& limits, int& orientation) {
   constexpr std::int64_t most = 0x7FFFFFFF;
   const auto file_limit = limits.max_file_bytes < most ? limits.max_file_bytes : most;
   if (size > static_cast<std::size_t>(file_limit < 0 ? 0 : file_limit))
     fail("image::decode", "the file has ", size, " bytes, the limit is ", file_limit, ". Shrink the picture, or raise DecodeLimits::max_file_bytes");
   const Format format = bytes == nullptr ? Format::unknown : detect_format(bytes, bytes == nullptr ? 0 : size);
   if (format == Format::jpeg) {
-    orientation = check_jpeg(bytes, size, limits).orientation;
-    return stb_decode(bytes, size, "JPEG", false, SIZE_MAX);
+    const JpegHeader header = check_jpeg(bytes, size, limits);
+    orientation = header.orientation;
+    return decode_jpeg(bytes, size, header, reduction(header.width, header.height, side), jpeg_decoder());
   }
   if (format == Format::png) {
     const CheckedPng png = check_png(bytes, size, limits);
     orientation = png.orientation;
     // Twice: stb doubles its buffer when a picture's data go on after its last row, as they may.
     const std::size_t bound = 2 * (png.raw_bytes > png.clean.size() ? png.raw_bytes : png.clean.size()) + 65536;
-    return stb_decode(png.clean.data(), png.clean.size(), "PNG", png.bit_depth == 16, bound);
+    return reduced(stb_decode(png.clean.data(), png.clean.size(), "PNG", png.bit_depth == 16, bound), side);
   }
-  if (format == Format::bmp) return decode_bmp(bytes, size, limits);
+  if (format == Format::bmp) return reduced(decode_bmp(bytes, size, limits), side);
   refuse_format(bytes, bytes == nullptr ? 0 : size, format);
 }
 
@@ -70,22 +87,44 @@ inline std::vector<std::uint8_t> read_picture_file(const std::string& path, std:
   return bytes;
 }
 
-}  // namespace detail
-
-SSLCAKE_INLINE Image decode(const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
+inline Image decode_to(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
   int stored_orientation = 1;
-  Image picture = detail::decode_as_stored(bytes, size, limits, stored_orientation);
+  Image picture = decode_as_stored(bytes, size, side, limits, stored_orientation);
   return orientation == Orientation::upright && stored_orientation != 1 ? upright(picture, stored_orientation) : picture;
 }
 
-SSLCAKE_INLINE Image load(const std::string& path, const DecodeLimits& limits, Orientation orientation) {
-  const auto bytes = detail::read_picture_file(path, limits.max_file_bytes);
+inline Image load_to(int side, const std::string& path, const DecodeLimits& limits, Orientation orientation) {
+  const auto bytes = read_picture_file(path, limits.max_file_bytes);
   try {
-    return decode(bytes, limits, orientation);
+    return decode_to(side, bytes.data(), bytes.size(), limits, orientation);
   } catch (const Error& error) {
     const char* text = std::strchr(error.what(), ']');  // the name of the function that the user did not call
     fail("image::load", path, ": ", text == nullptr ? error.what() : text + 2);
   }
+}
+
+inline void check_side(int side, const char* where) {
+  if (side < 1) fail(where, "expected a side of at least 1 pixel, got ", side);
+}
+
+}  // namespace detail
+
+SSLCAKE_INLINE Image decode(const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
+  return detail::decode_to(0, bytes, size, limits, orientation);
+}
+
+SSLCAKE_INLINE Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
+  detail::check_side(side, "image::decode_at_least");
+  return detail::decode_to(side, bytes, size, limits, orientation);
+}
+
+SSLCAKE_INLINE Image load(const std::string& path, const DecodeLimits& limits, Orientation orientation) {
+  return detail::load_to(0, path, limits, orientation);
+}
+
+SSLCAKE_INLINE Image load_at_least(int side, const std::string& path, const DecodeLimits& limits, Orientation orientation) {
+  detail::check_side(side, "image::load_at_least");
+  return detail::load_to(side, path, limits, orientation);
 }
 
 }  // namespace sslcake::inline v0::image

@@ -14,6 +14,8 @@ namespace sslcake::inline v0::image::detail {
 struct JpegHeader {
   int width = 0, height = 0;
   int orientation = 1;  // EXIF, 1 to 8
+  // Decoders read it each in its own way: its colours' names contradict its notes, or a progressive picture lacks details.
+  bool ambiguous = false;
 };
 
 /// Throws Error("[image::decode] ...") unless the file may be decoded. Allocates nothing.

@@ -20,15 +20,18 @@ class JpegCheck {
       segment(marker);
     }
     if (!frame_seen_) refuse("it holds no frame header, and so no picture");
-    for (int c = 0; c < components_; ++c)
+    for (int c = 0; c < components_; ++c) {
       if (!component_[c].scanned) refuse(concat("colour component ", c + 1, " has no data"));
+      if (progressive_ && component_[c].complete != ~std::uint64_t{0}) header_.ambiguous = true;
+    }
     return header_;
   }
 
  private:
   struct Component {
     std::uint32_t id = 0, h = 1, v = 1, quantisation = 0;
-    bool scanned = false;  // has its DC coefficients
+    bool scanned = false;        // has its DC coefficients
+    std::uint64_t complete = 0;  // one bit for each coefficient whose last bit was sent
   };
 
   [[noreturn]] void refuse(std::string_view what) const {
@@ -133,7 +136,7 @@ class JpegCheck {
     std::uint32_t h_max = 1, v_max = 1;
     for (int c = 0; c < components_; ++c) {
       const std::uint32_t id = body.u8(), sampling = body.u8();
-      component_[c] = {id, sampling >> 4, sampling & 15, body.u8()};
+      component_[c] = {.id = id, .h = sampling >> 4, .v = sampling & 15, .quantisation = body.u8()};
       if (component_[c].h < 1 || component_[c].h > 4 || component_[c].v < 1 || component_[c].v > 4 || component_[c].quantisation > 3)
         refuse("the frame header has a wrong sampling factor or table number");
       for (int other = 0; other < c; ++other)
@@ -141,6 +144,7 @@ class JpegCheck {
       h_max = component_[c].h > h_max ? component_[c].h : h_max;
       v_max = component_[c].v > v_max ? component_[c].v : v_max;
     }
+    header_.ambiguous = components_ == 3 && component_[0].id == 'R' && component_[1].id == 'G' && component_[2].id == 'B';
     // A block of 8 x 8 samples takes one bit at the very least. A header that declares more blocks than the file has
     // bits lies; memory for its picture is never asked for.
     std::uint64_t blocks = 0;
@@ -168,7 +172,7 @@ class JpegCheck {
       for (std::uint32_t other = 0; other < i; ++other)
         if (chosen[other] == chosen[i]) refuse("a scan names a component twice");
     }
-    const std::uint32_t first = body.u8(), last = body.u8(), high = body.u8() >> 4;
+    const std::uint32_t first = body.u8(), last = body.u8(), bits = body.u8(), high = bits >> 4;
     if (progressive_ && (first > last || last > 63)) refuse("a scan has a wrong range of coefficients");
     const bool dc = !progressive_ || first == 0, ac = !progressive_ || first > 0;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -178,6 +182,7 @@ class JpegCheck {
       if (ac && !(huffman_ >> (4 + (tables[i] & 15)) & 1)) refuse("a Huffman table is missing");
       if (!progressive_ && component.scanned) refuse("a colour component is sent twice");
       if (dc && high == 0) component.scanned = true;
+      for (std::uint32_t k = first; progressive_ && k <= last && (bits & 15) == 0; ++k) component.complete |= std::uint64_t{1} << k;
       if (!component.scanned) refuse("details of a colour component come before its basis");
     }
     skip_coded_data();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "resample.hpp"
@@ -29,6 +30,38 @@ SSLCAKE_INLINE Image resize_short_side(const Image& picture, int side) {
   const auto longer = static_cast<std::int64_t>(side) * (wide ? picture.width : picture.height) / (wide ? picture.height : picture.width);
   const int other = static_cast<int>(std::min<std::int64_t>(longer, 1 << 30));
   return resize(picture, wide ? other : side, wide ? side : other);
+}
+
+SSLCAKE_INLINE Image reduce(const Image& picture, int factor) {
+  check(picture, "image::reduce");
+  if (factor < 1) fail("image::reduce", "expected a factor of at least 1, got ", factor);
+  if (factor == 1) return picture;
+  const auto part = [&](int size) { return static_cast<int>((std::int64_t{size} + factor - 1) / factor); };
+  Image result(part(picture.width), part(picture.height), picture.channels);
+  std::vector<std::uint32_t> line(picture.row_bytes());  // a block's rows, added up
+  for (int y = 0; y < result.height; ++y) {
+    const auto top = static_cast<int>(std::int64_t{y} * factor), rows = std::min(factor, picture.height - top);
+    std::fill(line.begin(), line.end(), 0);
+    for (int row = top; row < top + rows; ++row) {
+      const std::uint8_t* in = picture.row(row);
+      for (std::size_t i = 0; i < line.size(); ++i) line[i] += in[i];
+    }
+    const std::uint32_t* in = line.data();
+    std::uint8_t* out = result.row(y);
+    for (int x = 0; x < result.width; ++x) {
+      const auto columns = std::min<std::int64_t>(factor, picture.width - std::int64_t{x} * factor);
+      std::uint64_t sums[3] = {};
+      for (std::int64_t k = 0; k < columns; ++k)
+        for (int c = 0; c < picture.channels; ++c) sums[c] += *in++;
+      const auto count = static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
+      const bool shifts = std::has_single_bit(count);  // a division takes longer than all the rest
+      for (int c = 0; c < picture.channels; ++c) {
+        const auto sum = sums[c] + count / 2;
+        *out++ = static_cast<std::uint8_t>(shifts ? sum >> std::countr_zero(count) : sum / count);
+      }
+    }
+  }
+  return result;
 }
 
 SSLCAKE_INLINE Image resize_nearest(const Image& picture, int width, int height) {

@@ -47,6 +47,12 @@ void check_settings(const Checkpoint& checkpoint, const std::map<std::string, st
 /// one is missing or has another shape.
 void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path);
 
+/// What changes the last bits of a run and may change between two starts of it: the kernels, and who decodes JPEGs.
+/// save_checkpoint notes it among the facts.
+std::map<std::string, std::string> surroundings();
+/// What of it is different now, as the end of a line; empty where nothing is, and where the checkpoint does not say.
+std::string changed_surroundings(const Checkpoint& checkpoint);
+
 }  // namespace sslcake::inline v0::train
 
 #ifndef SSLCAKE_COMPILED

@@ -4,8 +4,10 @@
 #include <bit>
 #include <charconv>
 
+#include "../image/jpeg_decoder.hpp"
 #include "../io/files.hpp"
 #include "../io/safetensors.hpp"
+#include "../kernels/cpu/isa.hpp"
 #include "checkpoint.hpp"
 
 namespace sslcake::inline v0::train {
@@ -37,6 +39,7 @@ SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step
   io::SafeTensors file;
   file.tensors = checkpoint.tensors;
   file.metadata = checkpoint.facts;
+  for (const auto& [key, value] : surroundings()) file.metadata[key] = value;
   for (const auto& [key, value] : checkpoint.settings) file.metadata["setting." + key] = value;
   file.metadata["checkpoint_format"] = std::to_string(checkpoint_format);
   file.metadata["library"] = "sslcake " SSLCAKE_VERSION_STRING;
@@ -93,6 +96,20 @@ SSLCAKE_INLINE void restore_tensors(const Checkpoint& checkpoint, const Paramete
   }
   if (!missing.empty()) fail("resume", path, " does not fit this network and optimiser:", missing);
   for (auto p : to) copy_into(p.tensor, *stored[p.name]);
+}
+
+SSLCAKE_INLINE std::map<std::string, std::string> surroundings() {
+  return {{"kernels", name_of(kernels::isa())}, {"jpeg_decoder", name_of(image::jpeg_decoder())}};
+}
+
+SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint) {
+  std::string changes;
+  for (const auto& [key, now] : surroundings()) {
+    const auto before = checkpoint.facts.find(key);
+    if (before != checkpoint.facts.end() && before->second != now)
+      changes += concat(changes.empty() ? "; no longer bit for bit: " : ", ", key, " ", before->second, " before and ", now, " now");
+  }
+  return changes;
 }
 
 }  // namespace sslcake::inline v0::train

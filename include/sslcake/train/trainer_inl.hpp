@@ -8,7 +8,6 @@
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
-#include "../kernels/cpu/isa.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
@@ -260,7 +259,6 @@ class Run {
     Checkpoint c;
     for (const auto& p : everything()) c.tensors.emplace_back(p.name, p.tensor.detach());
     c.settings = settings_;
-    c.facts["kernels"] = name_of(kernels::isa());
     c.set("step", step_);
     c.set("epoch", epoch_);
     c.set("epoch_step", epoch_step_);
@@ -306,10 +304,7 @@ class Run {
     sums_.steps = c->integer("sum.steps");
     for (const auto& [key, value] : c->facts)
       if (key.starts_with("sum.metric.")) sums_.metrics.push_back({key.substr(11), c->real(key)});
-    note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_));
-    if (const auto was = c->facts.find("kernels"); was != c->facts.end() && was->second != name_of(kernels::isa()))
-      note(concat("so far the run used the kernels ", was->second, ", from here on ", name_of(kernels::isa()),
-                  ": it goes on, but rounds differently, not bit for bit as it would have"));
+    note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_, changed_surroundings(*c)));
     return c->integer("log_bytes");
   }
 
