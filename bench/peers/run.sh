@@ -12,6 +12,7 @@ source "$top/scripts/packages.sh"
 build="$top/build/peers"
 
 need_toolchain
+need_file libturbojpeg0-dev include/turbojpeg.h
 python=${SSLCAKE_PEERS_PYTHON:-$build/venv/bin/python}
 if [ ! -x "$python" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 install_missing

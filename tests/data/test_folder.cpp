@@ -212,6 +212,21 @@ TEST_CASE("large pictures are reduced as they are read") {
   CHECK(data::ImageFolder(scratch.path, {.short_side = 16}).image(0).width == 15);
 }
 
+TEST_CASE("decode_size: at a fraction while the shorter side stays that long, and not below short_side") {
+  const Scratch scratch;
+  scratch.write("wide.png", png(7, 60, 41));
+  const auto size_of = [&](const data::FolderOptions& options) {
+    const auto picture = data::ImageFolder(scratch.path, options).image(0);
+    CHECK(picture.pixels == std::vector<std::uint8_t>(picture.pixels.size(), 7));
+    return std::pair(picture.width, picture.height);
+  };
+  CHECK(size_of({.decode_size = 22}) == std::pair(60, 41));
+  CHECK(size_of({.decode_size = 21}) == std::pair(30, 21));
+  CHECK(size_of({.decode_size = 11}) == std::pair(15, 11));
+  CHECK(size_of({.short_side = 15, .decode_size = 1}) == std::pair(21, 15));
+  CHECK(contains(message_of([&] { size_of({.decode_size = -1}); }), "decode_size of at least 1, or 0 to decode in full, got -1"));
+}
+
 TEST_CASE("photographs: a folder with train and val") {
   const auto folder = real_data("caltech101-112");
   if (folder.empty()) {

@@ -25,6 +25,7 @@ TEST_CASE("folders by name, with colons in them") {
   CHECK(set->size() == 1);
   CHECK(set->image(0).width == 10);
   CHECK(set->skipped().size() == 1);
+  CHECK(data::open("folder:" + (scratch / "a:b"), data::Split::train, {.decode_size = 5})->image(0).height == 5);
   CHECK(contains(message_of([&] { data::open("folder:" + (scratch / "a:b"), data::Split::train, {.strict = true}); }), "2.gif"));
 }
 

@@ -21,6 +21,9 @@ void decode(const std::uint8_t* data, std::size_t size) {
     image::check(picture, "fuzz_image");
     if (picture.pixels.size() <= 1 << 12 && image::decode(image::encode_png(picture)) != picture) std::abort();
     if (image::decode(data, size, limits, image::Orientation::as_stored).pixels.size() != picture.pixels.size()) std::abort();
+    const image::Image part = image::decode_at_least(8, data, size, limits);
+    image::check(part, "fuzz_image");
+    if (part.width > picture.width || part.height > picture.height) std::abort();
   } catch (const sslcake::Error&) {
   }
 }

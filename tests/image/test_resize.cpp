@@ -91,6 +91,8 @@ TEST_CASE("reduce means blocks, and what is left of them at the edges") {
   CHECK(image::reduce(picture, 2).pixels == std::vector<std::uint8_t>{4, 10});  // 14 / 4 and 19 / 2, rounded
   CHECK(image::reduce(picture, 1000).pixels == std::vector<std::uint8_t>{6});   // 33 / 6
   CHECK(image::reduce(image::Image(17, 9, 3, 200), 4) == image::Image(5, 3, 3, 200));
-  CHECK_THROWS_AS(image::reduce(picture, 0), Error);
+  const image::Image white(4100, 4097, 1, 255);
+  CHECK(image::reduce(white, 4096) == image::Image(2, 2, 1, 255));
+  for (const int factor : {-1, 0, 4097}) CHECK_THROWS_AS(image::reduce(picture, factor), Error);
   CHECK_THROWS_AS(image::reduce(image::Image(), 2), Error);
 }

@@ -14,7 +14,7 @@ Image resize(const Image& picture, int width, int height);
 /// The picture with its shorter side at `side`, its ratio kept (torchvision's Resize of one number).
 Image resize_short_side(const Image& picture, int side);
 /// 1/`factor` of the size, rounded up: each pixel is the mean of factor x factor pixels, of fewer at the right and lower
-/// edge, rounded. Errors: a factor below 1.
+/// edge, rounded. Errors: a factor below 1 or above 4096.
 Image reduce(const Image& picture, int factor);
 /// Each result is the source pixel in which its centre lies (Pillow's NEAREST).
 Image resize_nearest(const Image& picture, int width, int height);

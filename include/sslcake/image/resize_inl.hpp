@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "resample.hpp"
@@ -34,30 +33,27 @@ SSLCAKE_INLINE Image resize_short_side(const Image& picture, int side) {
 
 SSLCAKE_INLINE Image reduce(const Image& picture, int factor) {
   check(picture, "image::reduce");
-  if (factor < 1) fail("image::reduce", "expected a factor of at least 1, got ", factor);
+  if (factor < 1 || factor > 4096) fail("image::reduce", "expected a factor from 1 to 4096, got ", factor);  // so that 32 bits hold a block
   if (factor == 1) return picture;
-  const auto part = [&](int size) { return static_cast<int>((std::int64_t{size} + factor - 1) / factor); };
+  const auto part = [&](int size) { return (size - 1) / factor + 1; };
   Image result(part(picture.width), part(picture.height), picture.channels);
   std::vector<std::uint32_t> line(picture.row_bytes());  // a block's rows, added up
   for (int y = 0; y < result.height; ++y) {
-    const auto top = static_cast<int>(std::int64_t{y} * factor), rows = std::min(factor, picture.height - top);
+    const int top = y * factor, rows = std::min(factor, picture.height - top);
     std::fill(line.begin(), line.end(), 0);
     for (int row = top; row < top + rows; ++row) {
       const std::uint8_t* in = picture.row(row);
       for (std::size_t i = 0; i < line.size(); ++i) line[i] += in[i];
     }
-    const std::uint32_t* in = line.data();
     std::uint8_t* out = result.row(y);
     for (int x = 0; x < result.width; ++x) {
-      const auto columns = std::min<std::int64_t>(factor, picture.width - std::int64_t{x} * factor);
-      std::uint64_t sums[3] = {};
-      for (std::int64_t k = 0; k < columns; ++k)
-        for (int c = 0; c < picture.channels; ++c) sums[c] += *in++;
-      const auto count = static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
-      const bool shifts = std::has_single_bit(count);  // a division takes longer than all the rest
-      for (int c = 0; c < picture.channels; ++c) {
-        const auto sum = sums[c] + count / 2;
-        *out++ = static_cast<std::uint8_t>(shifts ? sum >> std::countr_zero(count) : sum / count);
+      const int columns = std::min(factor, picture.width - x * factor), step = picture.channels;
+      const auto count = static_cast<std::uint32_t>(rows * columns);
+      for (int c = 0; c < step; ++c) {
+        const std::uint32_t* in = line.data() + std::ptrdiff_t{x} * factor * step + c;
+        std::uint32_t sum = count / 2;
+        for (int k = 0; k < columns; ++k, in += step) sum += *in;
+        *out++ = static_cast<std::uint8_t>(sum / count);
       }
     }
   }
