@@ -1,6 +1,7 @@
 // Who decodes JPEGs: libjpeg-turbo where the program was built with it, otherwise stb; SSLCAKE_JPEG=stb or turbo in the
-// environment decides. Both are right, and their pixels differ by rounding (and more where planes of half the size are
-// enlarged), so a run's numbers depend on it: SSLCAKE_JPEG=stb gives the bits that every build can give.
+// environment decides. Both are right, and their pixels differ by rounding (by three levels at the most in the tests'
+// photographs, by less than a tenth on average), so a run's numbers depend on it: SSLCAKE_JPEG=stb gives the bits that
+// every build can give. Neither's depend on threads or on the CPU.
 //
 // Whatever libjpeg-turbo objects to goes to stb, which accepts or refuses it with its own message. So nothing that stb
 // accepts is refused. One kind of damage that stb sees goes through libjpeg-turbo unseen: coded data that last a few bytes
