@@ -16,6 +16,9 @@
 
 namespace sslcake::inline v0::kernels::detail {
 
+inline std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
+
 /// One position of the kernel: displacement of the source pixel, and which block of the weights belongs to it.
 struct Tap {
   std::int64_t down = 0, right = 0;

@@ -6,9 +6,6 @@
 
 namespace sslcake::inline v0::kernels::detail {
 
-inline std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
-
 SSLCAKE_INLINE Correlation forward_correlation(const ConvShape& s, bool windows) {
   Correlation c;
   c.images = s.n, c.height = s.h, c.width = s.w, c.source_pixel = s.c;
