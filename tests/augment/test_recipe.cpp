@@ -210,7 +210,7 @@ TEST_CASE("views are the same on every instruction set, to rounding") {
   };
   kernels::set_isa(kernels::Isa::portable);
   const auto wanted = views();
-  for (const auto isa : {kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16}) {
+  for (const auto isa : {kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512bf16, kernels::Isa::amx}) {
     if (!kernels::supports(isa)) continue;
     CAPTURE(kernels::name_of(isa));
     kernels::set_isa(isa);

@@ -10,13 +10,12 @@
 
 #include <cmath>
 
-#include "variants.hpp"
+#include "bfloat16_cases.hpp"
 
 namespace {
 
 using sslcake::bfloat16;
-using test::between;
-using test::ConvShape;
+using namespace test;
 namespace kernels = sslcake::kernels;
 
 struct RestoreChoice {
@@ -28,58 +27,8 @@ struct RestoreChoice {
   }
 };
 
-template <class T>
-std::vector<bfloat16> rounded(const std::vector<T>& values) {
-  std::vector<bfloat16> out;
-  for (const T v : values) out.push_back(bfloat16(static_cast<float>(v)));
-  return out;
-}
-std::vector<double> widened(const std::vector<bfloat16>& values) {
-  std::vector<double> out;
-  for (const bfloat16 v : values) out.push_back(static_cast<double>(static_cast<float>(v)));
-  return out;
-}
-std::vector<double> absolute(std::vector<double> values) {
-  for (double& v : values) v = std::abs(v);
-  return values;
-}
-
-/// x, w and dy, all of them numbers that bfloat16 holds exactly.
-struct Operands {
-  std::vector<bfloat16> x, dy;
-  std::vector<float> w;
-  Operands(sslcake::Random& random, const ConvShape& s, bool integers) {
-    const auto values = integers ? test::integers : test::reals;
-    x = rounded(values(random, s.n * s.h * s.w * s.c));
-    dy = rounded(values(random, s.n * s.oh() * s.ow() * s.o));
-    for (const bfloat16 v : rounded(values(random, s.o * s.taps() * s.group_c()))) w.push_back(static_cast<float>(v));
-  }
-};
-
-struct Results {
-  std::vector<double> y, dx, dw;
-};
-Results exact(const ConvShape& s, const std::vector<double>& x, const std::vector<double>& w, const std::vector<double>& dy) {
-  Results r{std::vector<double>(dy.size()), std::vector<double>(x.size()), std::vector<double>(w.size())};
-  kernels::conv2d_forward(s, x.data(), w.data(), r.y.data());
-  kernels::conv2d_input_grad(s, dy.data(), w.data(), r.dx.data());
-  kernels::conv2d_weight_grad(s, x.data(), dy.data(), r.dw.data());
-  return r;
-}
-
-/// By how much |got - wanted| exceeds one rounding to bfloat16 and float32's rounding of the products (`size`).
-double excess(const std::vector<double>& got, const std::vector<double>& wanted, const std::vector<double>& size, bool half) {
-  double worst = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const double over = std::abs(got[i] - wanted[i]) - (half ? std::abs(wanted[i]) / 256 : 0.0) - 2e-6 * size[i];
-    if (!(over <= worst)) worst = over;  // not-a-number counts
-  }
-  return worst;
-}
-
 void check(sslcake::Random& random, const ConvShape& s) {
-  const std::string shape = sslcake::concat("n ", s.n, " h ", s.h, " w ", s.w, " c ", s.c, " o ", s.o, " kernel ", s.kh, 'x', s.kw,
-                                            " stride ", s.stride_h, " pad ", s.pad_h, " groups ", s.groups);
+  const std::string shape = test::described(s);
   CAPTURE(shape);
   const RestoreChoice restore;
   for (const bool integers : {true, false}) {
@@ -155,7 +104,9 @@ TEST_CASE("bfloat16 convolutions: the kernels that networks have") {
 
 TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and written out, are exact on integers") {
   sslcake::Random random(4, sslcake::Purpose::test);
-  for (const auto& variant : test::variants()) {
+  std::vector<test::NamedVariant> variants = test::variants();
+  variants.push_back({"amx on a model of its tiles", &test::amx_on_model()});
+  for (const auto& variant : variants) {
     if (!variant.kernels->conv2d_pairs) continue;
     const std::string name = variant.name;
     if (name == "avx512" && !kernels::supports(kernels::Isa::avx512bf16)) continue;  // its table has them nevertheless

@@ -14,11 +14,12 @@ TEST_CASE("isa: reference and portable run everywhere; the choice is one that th
   CHECK(supports(Isa::portable));
   CHECK(supports(isa()));
   CHECK(std::string(name_of(Isa::avx512)) == "avx512");
+  CHECK(std::string(name_of(Isa::amx)) == "amx");
 }
 
 TEST_CASE("isa: a variant can be chosen, and the public functions follow; one that the CPU lacks is refused") {
   const Isa before = isa();
-  for (const Isa one : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16}) {
+  for (const Isa one : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16, Isa::amx}) {
     CAPTURE(name_of(one));
     if (!supports(one)) {
       CHECK_THROWS_WITH_AS(set_isa(one), doctest::Contains("possible here: reference, portable"), sslcake::Error);

@@ -28,7 +28,7 @@ std::vector<NamedVariant> variants();
 
 inline constexpr sslcake::kernels::Isa every_isa[] = {sslcake::kernels::Isa::reference, sslcake::kernels::Isa::portable,
                                                     sslcake::kernels::Isa::avx2, sslcake::kernels::Isa::avx512,
-                                                    sslcake::kernels::Isa::avx512bf16};
+                                                    sslcake::kernels::Isa::avx512bf16, sslcake::kernels::Isa::amx};
 /// Runs body() under each instruction set that this machine has.
 template <class Body>
 void for_each_isa(Body body) {

@@ -163,7 +163,8 @@ inline Pass chosen() {
 #if SSLCAKE_X86
     case kernels::Isa::avx2: return avx2;
     case kernels::Isa::avx512:
-    case kernels::Isa::avx512bf16: return avx512;
+    case kernels::Isa::avx512bf16:
+    case kernels::Isa::amx: return avx512;
 #endif
     default: return portable;
   }

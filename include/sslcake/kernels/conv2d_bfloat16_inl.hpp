@@ -54,7 +54,8 @@ inline bool bfloat16_winograd(const ConvShape& shape, bool input_grad) {
 
 /// Whether the products are done on pairs of bfloat16, of `source` channels.
 inline bool takes_pairs(const ConvShape& shape, std::int64_t source, bool input_grad) {
-  return variant().conv2d_pairs && shape.groups == 1 && source % 2 == 0 && source >= 8 && !bfloat16_winograd(shape, input_grad);
+  const bool enough = variant().pairs_of_any_channels ? source > 0 : source % 2 == 0 && source >= 8;
+  return variant().conv2d_pairs && shape.groups == 1 && enough && !bfloat16_winograd(shape, input_grad);
 }
 
 /// y (pixels,O) += bias (O); nothing if that is null.
@@ -126,7 +127,7 @@ SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy
 SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) {
   detail::check(shape);
   if (detail::bfloat16_winograd(shape, false)) return variant().conv2d_winograd_weight_grad_bfloat16(shape, x, dy, dw);
-  if (variant().conv2d_weight_grad_pairs && shape.groups == 1 && shape.c >= 8)
+  if (variant().conv2d_weight_grad_pairs && shape.groups == 1 && (shape.c >= 8 || variant().pairs_of_any_channels))
     return variant().conv2d_weight_grad_pairs(shape, x, dy, dw);
   const detail::Slices slices(shape);
   const std::int64_t count = shape.o * shape.taps() * shape.group_c();

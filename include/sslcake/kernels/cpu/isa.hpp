@@ -14,6 +14,7 @@ enum class Isa : std::uint8_t {
   avx2,        // the tuned text on 32-byte vectors with fused multiply-add
   avx512,      // the tuned text on 64-byte vectors
   avx512bf16,  // the same, with products of bfloat16 pairs
+  amx,         // AVX-512, with convolutions of bfloat16 on tiles
 };
 
 constexpr const char* name_of(Isa isa) {
@@ -23,15 +24,17 @@ constexpr const char* name_of(Isa isa) {
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
     case Isa::avx512bf16: return "avx512bf16";
+    case Isa::amx: return "amx";
   }
   return "?";
 }
 
-/// Whether this CPU (and operating system) can run the variant.
+/// Whether this CPU (and operating system) can run the variant. Of Linux, which hands out the tiles of AMX on request
+/// only, they are requested by the first call that asks.
 bool supports(Isa isa);
 
 /// The variant in use: the best that the CPU supports, or the one that the environment variable SSLCAKE_KERNELS
-/// names (reference, portable, avx2, avx512, avx512bf16). Throws Error where that names none or one that this CPU lacks.
+/// names (reference, portable, avx2, avx512, avx512bf16, amx). Throws Error where that names none or one that this CPU lacks.
 Isa isa();
 
 /// Chooses another one, for tests and comparisons; throws Error if the CPU lacks it. Not while kernels are running.

@@ -107,7 +107,8 @@ const Table<S>& table() {
 #if SSLCAKE_X86
     case Isa::avx2: return Avx2<S>::table;
     case Isa::avx512:
-    case Isa::avx512bf16: return Avx512<S>::table;
+    case Isa::avx512bf16:
+    case Isa::amx: return Avx512<S>::table;
 #endif
     default: return Portable<S>::table;
   }

@@ -190,7 +190,8 @@ const Table<T>& table() {
 #if SSLCAKE_X86
       case Isa::avx2: return Avx2::table;
       case Isa::avx512:
-      case Isa::avx512bf16: return Avx512::table;
+      case Isa::avx512bf16:
+      case Isa::amx: return Avx512::table;
 #endif
       case Isa::portable: return Portable::table;
       default: break;

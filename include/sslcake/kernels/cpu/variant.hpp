@@ -33,6 +33,7 @@ struct Variant {
   void (*conv2d_pairs)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, const float* bias,
                        bfloat16* result, const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_weight_grad_pairs)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
+  bool pairs_of_any_channels = false;  // these take odd numbers too, and pay for few channels
   void (*widen)(std::int64_t count, const bfloat16* from, float* to);
   void (*narrow)(std::int64_t count, const float* from, bfloat16* to);
 };
@@ -41,6 +42,7 @@ namespace portable { const Variant& variant(); }
 #if SSLCAKE_X86
 namespace avx2 { const Variant& variant(); }
 namespace avx512 { const Variant& variant(); }
+namespace amx { const Variant& variant(); }
 #endif
 
 /// The kernels of the variant in use.

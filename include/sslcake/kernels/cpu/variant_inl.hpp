@@ -27,6 +27,7 @@ SSLCAKE_INLINE const Variant& variant() {
       return without_pairs;
     }
     case Isa::avx512bf16: return avx512::variant();
+    case Isa::amx: return amx::variant();
 #endif
     default: return portable::variant();
   }
@@ -35,6 +36,7 @@ SSLCAKE_INLINE const Variant& variant() {
 }  // namespace sslcake::inline v0::kernels
 
 #ifndef SSLCAKE_COMPILED
+#include "amx_inl.hpp"
 #include "avx2_inl.hpp"
 #include "avx512_inl.hpp"
 #include "portable_inl.hpp"

@@ -1,0 +1,191 @@
+// Convolution forward and input gradient on tiles: result(pixel, o) = sum over taps and c of source(pixel moved by tap, c) ·
+// w(o, tap, c). Left factor: 16 pixels x 32 channels of the source, from the buffer of a RowPlan or the picture itself; right
+// factor: weights, packed once per call into pairs. Sums are float32; each result is rounded once. Read once per tile policy,
+// see pack.hpp; product.hpp counts what the loop moves.
+//
+// It leaves out: groups (the float32 kernels do those), and reusing packed weights from call to call.
+#if defined(SSLCAKE_TILES_NAMESPACE)
+
+namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE {
+
+/// What is done to a panel's results on their way out. All arrays are as long as whole panels.
+struct Epilogue {
+  const float* bias = nullptr;    // null: none
+  const float* center = nullptr;  // null: no sums per channel of (y - center) and its square
+  float* partial = nullptr;       // (parts, 2, channels): those sums
+  std::int64_t channels = 0;
+  bool streams = false;           // the results go past the caches
+};
+
+/// Rounds the block's rows to where they go (`at`, -1: nowhere), columns [0, width), and adds them to the sums of its channels.
+SSLCAKE_TILES_TARGET SSLCAKE_NOINLINE inline void finish(const float* sums, std::int64_t rows, std::int64_t width, const std::int64_t* at,
+                                                         const float* bias, const float* center, float* first, float* second,
+                                                         bool streams, bfloat16* result) {
+  Vector shift[2] = {}, middle[2] = {}, total[2] = {}, squares[2] = {};
+  for (int v = 0; v < 2; ++v) {
+    if (bias) load(shift[v], bias + 16 * v);
+    if (center) load(middle[v], center + 16 * v), load(total[v], first + 16 * v), load(squares[v], second + 16 * v);
+  }
+  alignas(64) bfloat16 rounded[32];
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (at[r] < 0) continue;
+    Vector y[2];
+    for (int v = 0; v < 2; ++v) {
+      load(y[v], sums + r / 16 * 512 + v * 256 + r % 16 * 16);
+      const Vector d = y[v] - middle[v];
+      total[v] += d;
+      squares[v] += d * d;
+      y[v] += shift[v];
+    }
+    bfloat16* to = result + at[r];
+    if (streams && width == 32) {
+      for (int v = 0; v < 2; ++v) stream(y[v], to + 16 * v);
+      continue;
+    }
+    for (int v = 0; v < 2; ++v) store(y[v], rounded + 16 * v);
+    if (width == 32) __builtin_memcpy(static_cast<void*>(to), rounded, sizeof rounded);
+    else __builtin_memcpy(static_cast<void*>(to), rounded, sizeof(bfloat16) * static_cast<std::size_t>(width));
+  }
+  for (int v = 0; center && v < 2; ++v) store(total[v], first + 16 * v), store(squares[v], second + 16 * v);
+}
+
+class TiledCorrelation {
+ public:
+  /// `c` counts channels in numbers; with `patches`, the weights are packed as one tap.
+  TiledCorrelation(const detail::Correlation& c, bool patches, const PackedTiles& w, const bfloat16* source, bfloat16* result)
+      : c_(patches ? detail::patches(c) : detail::flattened(c)), w_(w), source_(source), result_(result), depth_(w.steps * 32),
+        plan_(c_, {.channels = depth_}), reader_(c) {
+    if (patches) patches_ = &reader_;
+    // In place: all pixels in one row, channels that are whole tiles.
+    in_place_ = !patches && c_.images == 1 && c_.rows == 1 && c_.height == 1 && c_.width == c_.columns && c_.taps.size() == 1 &&
+                c_.taps[0].right == 0 && c_.taps[0].down == 0 && c_.source_pixel == depth_;
+    steps_.resize(static_cast<std::size_t>(plan_.kinds()));
+    for (std::size_t kind = 0; kind < steps_.size(); ++kind)
+      for (std::size_t t = 0; t < c_.taps.size(); ++t)
+        for (std::int64_t k = 0; k < w.steps && plan_.kind_has(static_cast<std::int64_t>(kind), t); ++k)
+          steps_[kind].push_back({(plan_.shift(t) * depth_ + 32 * k) * 2, ((patches ? 0 : c_.taps[t].weight) * w.steps + k) * 2048});
+    for (const auto& steps : steps_) rounds_ = std::max(rounds_, units(static_cast<std::int64_t>(steps.size()), most_steps));
+  }
+
+  std::int64_t parts() const { return plan_.parts(); }
+
+  /// Whether results go past the caches: so many that whoever reads them next would not find them there, and lying so that
+  /// half a row of a block is 32 whole bytes.
+  bool streams() const {
+    constexpr std::int64_t many = 8 << 20;
+    return c_.images * c_.rows * c_.columns * c_.result_pixel >= many && c_.result_pixel % 32 == 0 &&
+           reinterpret_cast<std::uintptr_t>(result_) % 64 == 0;
+  }
+
+  void run(const Epilogue& epilogue) const {
+    // Where there are few pixels, panels are shared out as well; each share copies the pixels anew.
+    std::int64_t shares = 1;
+    while (plan_.parts() * shares < 32 && w_.panels / shares >= 8) shares *= 2;
+    parallel_chunks(plan_.parts() * shares, [&](std::int64_t chunk) {
+      const std::int64_t share = chunk % shares;
+      run_part(chunk / shares, w_.panels * share / shares, w_.panels * (share + 1) / shares, epilogue);
+    });
+  }
+
+ private:
+  void run_part(std::int64_t index, std::int64_t first, std::int64_t last, const Epilogue& epilogue) const {
+    const detail::RowPlan::Part part = plan_.part(index);
+    const bool in_place = in_place_ && plan_.elements(part.block_end - 1) == detail::RowPlan::block;
+    const bool needed = !in_place && rounds_ > 0;
+    const Workspace<bfloat16> buffer(needed ? plan_.buffer_elements() * depth_ : 0);
+    if (needed) fill({plan_, c_, patches_, source_, 0, c_.source_pixel, depth_}, part, buffer.data());
+    const std::int64_t row_blocks = part.block_end - part.block_begin;
+    const Workspace<std::int64_t> at(row_blocks * detail::RowPlan::block);
+    plan_.results(part, at.data());
+    // Sums wait in memory only where the steps need several rounds.
+    const bool waits = rounds_ > 1;
+    const Workspace<float> sums(waits ? part.blocks() * 1024 : 1024);
+    const bfloat16* pixels = in_place ? source_ + part.block_begin * detail::RowPlan::block * depth_ : buffer.data();
+    const amx::ConfiguredTiles<SSLCAKE_TILES_POLICY> tiles;
+    for (std::int64_t j = first; j < last; ++j) {
+      const std::int64_t width = std::min<std::int64_t>(w_.results - 32 * j, 32);
+      float* partial = epilogue.partial ? epilogue.partial + 2 * index * epilogue.channels + 32 * j : nullptr;
+      if (partial) std::fill_n(partial, 32, 0.0f), std::fill_n(partial + epilogue.channels, 32, 0.0f);
+      for (std::int64_t round = 0; round < std::max<std::int64_t>(rounds_, 1); ++round)
+        for (std::int64_t p = part.row_begin; p < part.row_end; ++p)
+          for (std::int64_t b = part.block_begin; b < part.block_end; ++b) {
+            // Blocks in the padding have fewer taps, and are done after fewer rounds; without any they are zero after the first.
+            const std::vector<Step>& steps = steps_[static_cast<std::size_t>(plan_.kind(p, b))];
+            const std::int64_t begin = round * most_steps, count = static_cast<std::int64_t>(steps.size()) - begin;
+            if (count <= 0 && round > 0) continue;
+            const std::int64_t rows = plan_.elements(b), column = b - part.block_begin;
+            float* to = sums.data() + (waits ? ((p - part.row_begin) * row_blocks + column) * 1024 : 0);
+            const Factors factors{rounds_ > 0 ? pixels + plan_.begin(part, p, b) * depth_ : nullptr, w_.panel(j), 2 * depth_, 32 * depth_, 64, 1024};
+            run_block(rows, width, count > 0 ? steps.data() + begin : nullptr, std::clamp<std::int64_t>(count, 0, most_steps), factors, to, round > 0);
+            if (count > most_steps) continue;
+            finish(to, rows, width, at.data() + column * detail::RowPlan::block, epilogue.bias ? epilogue.bias + 32 * j : nullptr,
+                   partial ? epilogue.center + 32 * j : nullptr, partial, partial ? partial + epilogue.channels : nullptr,
+                   epilogue.streams, result_ + plan_.result_row(part, p) + 32 * j);
+          }
+    }
+    if (epilogue.streams) end_streaming();
+  }
+
+  const detail::Correlation c_;
+  const PackedTiles& w_;
+  const bfloat16* source_;
+  bfloat16* result_;
+  std::int64_t depth_, rounds_ = 0;
+  const detail::RowPlan plan_;
+  const PatchReader reader_;
+  const PatchReader* patches_ = nullptr;
+  bool in_place_ = false;
+  std::vector<std::vector<Step>> steps_;  // per kind of block
+};
+
+/// Sums per channel from those of the parts, in order.
+inline void add_partial(std::int64_t parts, std::int64_t channels, std::int64_t results, const float* partial, double* sum, double* sum_sq) {
+  parallel_for(results, 32, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
+    for (std::int64_t part = 0; part < parts; ++part)
+      for (std::int64_t o = begin; o < end; ++o) {
+        sum[o] += partial[2 * part * channels + o];
+        sum_sq[o] += partial[(2 * part + 1) * channels + o];
+      }
+  });
+}
+
+/// As the table's entry of the same name (variant.hpp), for any number of channels.
+inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* source, const float* w, const float* bias,
+                         bfloat16* result, const float* center, double* sum, double* sum_sq) {
+  if (input_grad) {
+    std::vector<detail::Correlation> classes = detail::input_grad_correlations(s);
+    const PackedTiles packed(s.taps(), s.o, s.c);
+    bool is_packed = false;
+    for (const detail::Correlation& c : classes) {
+      if (detail::takes_patches(c)) {
+        const PackedTiles own(1, static_cast<std::int64_t>(c.taps.size()) * s.o, s.c);
+        pack_input_grad(s, w, &c, own);
+        const TiledCorrelation job(c, true, own, source, result);
+        job.run({.streams = job.streams()});
+        continue;
+      }
+      if (!is_packed) pack_input_grad(s, w, nullptr, packed), is_packed = true;
+      const TiledCorrelation job(c, false, packed, source, result);
+      job.run({.streams = job.streams()});
+    }
+    return;
+  }
+  const detail::Correlation c = detail::forward_correlation(s, false);
+  const bool patches = detail::takes_patches(c);
+  const PackedTiles packed(patches ? 1 : s.taps(), patches ? s.taps() * s.c : s.c, s.o);
+  pack_forward(w, packed);
+  const TiledCorrelation job(c, patches, packed, source, result);
+  // Vectors read whole panels of channels, also of what the caller gave shorter.
+  const std::int64_t channels = packed.panels * 32;
+  const Workspace<float> shift(bias ? channels : 0), middle(sum ? channels : 0), partial(sum ? job.parts() * 2 * channels : 0);
+  if (bias) std::fill_n(std::copy_n(bias, s.o, shift.data()), channels - s.o, 0.0f);
+  if (sum && center) std::fill_n(std::copy_n(center, s.o, middle.data()), channels - s.o, 0.0f);
+  if (sum && !center) std::fill_n(middle.data(), channels, 0.0f);
+  job.run({.bias = bias ? shift.data() : nullptr, .center = middle.data(), .partial = partial.data(), .channels = channels, .streams = job.streams()});
+  if (sum) add_partial(job.parts(), channels, s.o, partial.data(), sum, sum_sq);
+}
+
+}  // namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE
+
+#endif
