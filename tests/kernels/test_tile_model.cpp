@@ -116,6 +116,36 @@ TEST_CASE("tile model: rounding, denormals, infinity") {
   CHECK(pair(0, 3e38f, 0, 4, 0) == inf);
 }
 
+TEST_CASE("tile model: whole tiles, with exponents of every size, against sums of single steps") {
+  sslcake::Random random(3, sslcake::Purpose::test);
+  for (const int spread : {2, 60, 120}) {
+    const auto number = [&] { return std::ldexp(random.normal(), static_cast<int>(test::between(random, -spread, spread))); };
+    std::vector<bfloat16> a, b;
+    for (int i = 0; i < 512; ++i) a.push_back(bfloat16(number())), b.push_back(bfloat16(number()));
+    std::vector<float> c(256, 0.0f);
+    {
+      const amx::ConfiguredTiles<TileModel> tiles;
+      TileModel::load<4>(a.data(), 64);
+      TileModel::load<6>(b.data(), 64);
+      TileModel::zero<0>();
+      TileModel::multiply<0, 4, 6>();
+      TileModel::store<0>(c.data(), 64);
+    }
+    const auto plain = [](float v) { return std::abs(v) < std::numeric_limits<float>::min() ? 0.0f : v; };
+    bool same = true;
+    for (int m = 0; m < 16; ++m)
+      for (int n = 0; n < 16; ++n) {
+        float sums[2] = {};
+        for (int k = 0; k < 32; ++k)
+          sums[k % 2] = plain(std::fma(plain(static_cast<float>(a[static_cast<std::size_t>(32 * m + k)])),
+                                       plain(static_cast<float>(b[static_cast<std::size_t>(k / 2 * 32 + 2 * n + k % 2)])), sums[k % 2]));
+        const float wanted = plain(sums[0] + sums[1]), got = c[static_cast<std::size_t>(16 * m + n)];
+        same = same && (wanted == got || (std::isnan(wanted) && std::isnan(got)));
+      }
+    CHECK(same);
+  }
+}
+
 TEST_CASE("tile model: misuse throws") {
   const Released released;
   float memory[256] = {};

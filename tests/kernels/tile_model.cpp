@@ -2,6 +2,7 @@
 
 #include <sslcake/core/dtype.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -45,12 +46,26 @@ float widened(const unsigned char* at) {
   return flushed(std::bit_cast<float>(std::uint32_t{bits} << 16));
 }
 
-/// sum + a·b, rounded once. A product of two bfloat16 has 16 digits: float32 holds it exactly unless its exponent is out
-/// of range, and only then the slow function is needed.
-float multiply_add(float sum, float a, float b) {
-  const float product = a * b;
-  const bool exact = !is_denormal(product) && (product != 0 || a == 0 || b == 0) && std::abs(product) <= 3.4028235e38f;
-  return flushed(exact ? sum + product : std::fma(a, b, sum));
+/// sums[n] += left[2k + n % 2] · right[k][n] for all k in order, each rounded once.
+void add_products(int depth, const float* left, const float (*right)[32], float* sums) {
+  for (int k = 0; k < depth; ++k)
+    for (int n = 0; n < 32; ++n) sums[n] = flushed(std::fma(left[2 * k + n % 2], right[k][n], sums[n]));
+}
+
+/// The same, quickly: a product of two bfloat16 has 16 digits, so that float32 holds it exactly unless its exponent is out of
+/// range. False where some number came near that, and the sums are worth nothing.
+bool add_ordinary_products(int depth, const float* left, const float (*right)[32], float* sums) {
+  std::uint32_t unusual = 0;
+  for (int k = 0; k < depth; ++k)
+    for (int n = 0; n < 32; ++n) {
+      const float product = left[2 * k + n % 2] * right[k][n];
+      sums[n] += product;
+      // Zero, or an exponent far from both ends.
+      const std::uint32_t p = std::bit_cast<std::uint32_t>(product) & 0x7fffffffu, s = std::bit_cast<std::uint32_t>(sums[n]) & 0x7fffffffu;
+      const std::uint32_t lost = p == 0 && left[2 * k + n % 2] != 0 && right[k][n] != 0;
+      unusual |= lost | ((p - 1u) < 0x01000000u - 1u) | (p >= 0x7e000000u) | ((s - 1u) < 0x01000000u - 1u) | (s >= 0x7e000000u);
+    }
+  return unusual == 0;
 }
 
 }  // namespace
@@ -100,15 +115,17 @@ void TileModel::multiply(int c_index, int a_index, int b_index) {
   if (c.bytes % 4 != 0 || a.bytes % 4 != 0 || b.bytes % 4 != 0) fault("a product needs rows of whole pairs");
   if (c.rows != a.rows || c.bytes != b.bytes || a.bytes / 4 != b.rows) fault("the shapes of a product do not fit together");
   const int depth = a.bytes / 4, columns = c.bytes / 4;
-  float left[16][32], right[16][32];
+  float left[16][32] = {}, right[16][32] = {};
   for (int r = 0; r < a.rows; ++r)
     for (int k = 0; k < 2 * depth; ++k) left[r][k] = widened(a.data[r] + 2 * k);
   for (int k = 0; k < depth; ++k)
     for (int n = 0; n < 2 * columns; ++n) right[k][n] = widened(b.data[k] + 2 * n);
   for (int m = 0; m < c.rows; ++m) {
     float sums[32] = {};
-    for (int k = 0; k < depth; ++k)
-      for (int n = 0; n < 2 * columns; ++n) sums[n] = multiply_add(sums[n], left[m][2 * k + n % 2], right[k][n]);
+    if (!add_ordinary_products(depth, left[m], right, sums)) {
+      std::fill_n(sums, 32, 0.0f);
+      add_products(depth, left[m], right, sums);
+    }
     for (int n = 0; n < columns; ++n) {
       float before;
       std::memcpy(&before, c.data[m] + 4 * n, sizeof before);
