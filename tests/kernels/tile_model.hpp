@@ -10,6 +10,7 @@
 #pragma once
 
 #include <sslcake/kernels/cpu/amx/tiles.hpp>
+#include <sslcake/kernels/cpu/bfloat_vectors.hpp>
 
 #include <cstdint>
 
@@ -35,6 +36,16 @@ struct TileModel {
   template <int c, int a, int b>
   static void multiply() {
     multiply(c, a, b);
+  }
+
+  // Beside the tiles: rounding (denormal results stay what they are), and a store that need not pass the caches here.
+  template <class V>
+  SSLCAKE_ALWAYS_INLINE static void round(const V& sums, sslcake::bfloat16* to) {
+    sslcake::kernels::store(sums, to);
+  }
+  template <class V>
+  SSLCAKE_ALWAYS_INLINE static void stream(const V& sums, sslcake::bfloat16* to) {
+    sslcake::kernels::store(sums, to);
   }
 
   // The same with tiles by number.

@@ -78,7 +78,7 @@ SSLCAKE_INLINE bool supports(Isa isa) {
     case Isa::avx512: return __builtin_cpu_supports("avx512f");
     case Isa::avx512bf16: return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16");
     case Isa::amx: {
-      static const bool tiles = __builtin_cpu_supports("avx512f") && detail::has_tiles();
+      static const bool tiles = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16") && detail::has_tiles();
       return tiles;
     }
 #else

@@ -1,9 +1,10 @@
 // Convolution forward and input gradient on tiles: result(pixel, o) = sum over taps and c of source(pixel moved by tap, c) ·
 // w(o, tap, c). Left factor: 16 pixels x 32 channels of the source, from the buffer of a RowPlan or the picture itself; right
-// factor: weights, packed once per call into pairs. Sums are float32; each result is rounded once. Read once per tile policy,
-// see pack.hpp; product.hpp counts what the loop moves.
+// factor: weights, packed once per call into pairs. Sums are float32; each result is rounded once. Read once per tile
+// policy, see pack.hpp; product.hpp counts what the loop moves.
 //
-// It leaves out: groups (the float32 kernels do those), and reusing packed weights from call to call.
+// Denormal numbers count as zero, as TDPBF16PS and VCVTNEPS2BF16 know no others. It leaves out: groups (the float32 kernels do
+// those), and keeping packed weights from call to call.
 #if defined(SSLCAKE_TILES_NAMESPACE)
 
 namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE {
@@ -21,32 +22,44 @@ struct Epilogue {
 SSLCAKE_TILES_TARGET SSLCAKE_NOINLINE inline void finish(const float* sums, std::int64_t rows, std::int64_t width, const std::int64_t* at,
                                                          const float* bias, const float* center, float* first, float* second,
                                                          bool streams, bfloat16* result) {
+  using Tiles = SSLCAKE_TILES_POLICY;
   Vector shift[2] = {}, middle[2] = {}, total[2] = {}, squares[2] = {};
+  SSLCAKE_UNROLL
   for (int v = 0; v < 2; ++v) {
-    if (bias) load(shift[v], bias + 16 * v);
-    if (center) load(middle[v], center + 16 * v), load(total[v], first + 16 * v), load(squares[v], second + 16 * v);
+    if (bias) load(shift[v], bias + lanes * v);
+    if (center) load(middle[v], center + lanes * v), load(total[v], first + lanes * v), load(squares[v], second + lanes * v);
   }
-  alignas(64) bfloat16 rounded[32];
   for (std::int64_t r = 0; r < rows; ++r) {
     if (at[r] < 0) continue;
+    const float* row = sums + r / 16 * 512 + r % 16 * 16;
     Vector y[2];
+    SSLCAKE_UNROLL
     for (int v = 0; v < 2; ++v) {
-      load(y[v], sums + r / 16 * 512 + v * 256 + r % 16 * 16);
-      const Vector d = y[v] - middle[v];
-      total[v] += d;
-      squares[v] += d * d;
+      load(y[v], row + v * 256);
+      if (center) {
+        const Vector d = y[v] - middle[v];
+        total[v] += d;
+        squares[v] += d * d;
+      }
       y[v] += shift[v];
     }
     bfloat16* to = result + at[r];
-    if (streams && width == 32) {
-      for (int v = 0; v < 2; ++v) stream(y[v], to + 16 * v);
-      continue;
+    if (width < 32) {
+      bfloat16 edge[32];
+      Tiles::round(y[0], edge);
+      Tiles::round(y[1], edge + 16);
+      __builtin_memcpy(static_cast<void*>(to), edge, sizeof(bfloat16) * static_cast<std::size_t>(width));
+    } else if (streams) {
+      Tiles::stream(y[0], to);
+      Tiles::stream(y[1], to + 16);
+    } else {
+      Tiles::round(y[0], to);
+      Tiles::round(y[1], to + 16);
     }
-    for (int v = 0; v < 2; ++v) store(y[v], rounded + 16 * v);
-    if (width == 32) __builtin_memcpy(static_cast<void*>(to), rounded, sizeof rounded);
-    else __builtin_memcpy(static_cast<void*>(to), rounded, sizeof(bfloat16) * static_cast<std::size_t>(width));
   }
-  for (int v = 0; center && v < 2; ++v) store(total[v], first + 16 * v), store(squares[v], second + 16 * v);
+  SSLCAKE_UNROLL
+  for (int v = 0; v < 2; ++v)
+    if (center) store(total[v], first + lanes * v), store(squares[v], second + lanes * v);
 }
 
 class TiledCorrelation {
@@ -70,7 +83,7 @@ class TiledCorrelation {
   std::int64_t parts() const { return plan_.parts(); }
 
   /// Whether results go past the caches: so many that whoever reads them next would not find them there, and lying so that
-  /// half a row of a block is 32 whole bytes.
+  /// a row of a block is one whole line.
   bool streams() const {
     constexpr std::int64_t many = 8 << 20;
     return c_.images * c_.rows * c_.columns * c_.result_pixel >= many && c_.result_pixel % 32 == 0 &&

@@ -10,28 +10,30 @@
 
 namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE {
 
-typedef float Vector __attribute__((vector_size(64)));
+inline constexpr int lanes = 16;
+typedef float Vector __attribute__((vector_size(4 * lanes)));
 
 inline std::int64_t units(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
 
+/// Denormal numbers may become zero: tiles take them for that anyway.
 SSLCAKE_TILES_TARGET inline void narrow(std::int64_t count, const float* from, bfloat16* to) {
   std::int64_t i = 0;
-  for (Vector v; i + 16 <= count; i += 16) {
+  for (Vector v; i + lanes <= count; i += lanes) {
     load(v, from + i);
-    store(v, to + i);
+    SSLCAKE_TILES_POLICY::round(v, to + i);
   }
   for (; i < count; ++i) to[i] = bfloat16(from[i]);
 }
 
 /// out[2j], out[2j + 1] = first[j], second[j] for j < count; null pointers stand for zeros.
 SSLCAKE_TILES_TARGET inline void interleave(const bfloat16* first, const bfloat16* second, std::int64_t count, bfloat16* out) {
-  typedef std::uint16_t Half __attribute__((vector_size(32)));
-  typedef std::uint32_t Bits __attribute__((vector_size(64)));
+  typedef std::uint16_t Half __attribute__((vector_size(2 * lanes)));
+  typedef std::uint32_t Bits __attribute__((vector_size(4 * lanes)));
   std::int64_t j = 0;
-  for (; j + 16 <= count; j += 16) {
-    Half low{}, high{};
-    if (first) __builtin_memcpy(&low, first + j, sizeof low);
-    if (second) __builtin_memcpy(&high, second + j, sizeof high);
+  for (; first && second && j + lanes <= count; j += lanes) {
+    Half low, high;
+    __builtin_memcpy(&low, first + j, sizeof low);
+    __builtin_memcpy(&high, second + j, sizeof high);
     const Bits bits = __builtin_convertvector(low, Bits) | __builtin_convertvector(high, Bits) << 16;
     __builtin_memcpy(static_cast<void*>(out + 2 * j), &bits, sizeof bits);
   }
@@ -41,11 +43,48 @@ SSLCAKE_TILES_TARGET inline void interleave(const bfloat16* first, const bfloat1
   }
 }
 
-/// to[j][i] = from[i][j] for 16 x 16 pairs.
-inline void transpose_pairs(const bfloat16* from, bfloat16* to) {
-  for (std::int64_t i = 0; i < 16; i += 4)
-    for (std::int64_t j = 0; j < 16; j += 4)
-      detail::transpose_four(reinterpret_cast<const float*>(from) + 16 * i + j, 16, reinterpret_cast<float*>(to) + 16 * j + i, 16);
+/// `count` numbers, and zeros up to `depth`, a multiple of 32.
+SSLCAKE_TILES_TARGET inline void copy_padded(const bfloat16* from, std::int64_t count, std::int64_t depth, bfloat16* to) {
+  std::int64_t i = 0;
+  for (Vector v; i + 2 * lanes <= count; i += 2 * lanes) {
+    __builtin_memcpy(&v, from + i, sizeof v);
+    __builtin_memcpy(static_cast<void*>(to + i), &v, sizeof v);
+  }
+  for (; i < count; ++i) to[i] = from[i];
+  for (; i % (2 * lanes) != 0; ++i) to[i] = bfloat16{};
+  for (const Vector zeros{}; i < depth; i += 2 * lanes) __builtin_memcpy(static_cast<void*>(to + i), &zeros, sizeof zeros);
+}
+
+/// A tile: to[j][i] = from[i][j] for 16 x 16 pairs, `row` numbers from row to row of `from`. Step s exchanges the upper right
+/// and the lower left quarter of all blocks of 2s x 2s.
+SSLCAKE_TILES_TARGET inline void transpose_pairs(const bfloat16* from, std::int64_t row, bfloat16* to) {
+  Vector r[16];
+  SSLCAKE_UNROLL
+  for (int i = 0; i < 16; ++i) __builtin_memcpy(&r[i], from + i * row, sizeof r[i]);
+#define SSLCAKE_LOW(...) r[i] = __builtin_shufflevector(above, r[i + step], __VA_ARGS__)
+#define SSLCAKE_HIGH(...) r[i + step] = __builtin_shufflevector(above, r[i + step], __VA_ARGS__)
+#define SSLCAKE_EXCHANGE(size, low, high)             \
+  SSLCAKE_UNROLL                                      \
+  for (int i = 0; i < 16; ++i) {                      \
+    constexpr int step = size;                        \
+    if (i & step) continue;                           \
+    const Vector above = r[i];                        \
+    low;                                              \
+    high;                                             \
+  }
+  SSLCAKE_EXCHANGE(1, SSLCAKE_LOW(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+                   SSLCAKE_HIGH(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  SSLCAKE_EXCHANGE(2, SSLCAKE_LOW(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                   SSLCAKE_HIGH(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  SSLCAKE_EXCHANGE(4, SSLCAKE_LOW(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+                   SSLCAKE_HIGH(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  SSLCAKE_EXCHANGE(8, SSLCAKE_LOW(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                   SSLCAKE_HIGH(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#undef SSLCAKE_EXCHANGE
+#undef SSLCAKE_HIGH
+#undef SSLCAKE_LOW
+  SSLCAKE_UNROLL
+  for (int i = 0; i < 16; ++i) __builtin_memcpy(static_cast<void*>(to + 32 * i), &r[i], sizeof r[i]);
 }
 
 /// What a result pixel sees, tap after tap, as one row of taps · channels numbers.
@@ -116,9 +155,7 @@ inline void fill(const Filling& f, const detail::RowPlan::Part& part, bfloat16* 
       }
       for (std::int64_t e = 0; e < pitch; ++e, to += f.depth) {
         const bfloat16* from = numbers_of(f, plan.pixel(part, row, slot, e), room.data());
-        if (from) std::memcpy(static_cast<void*>(to), from, sizeof(bfloat16) * static_cast<std::size_t>(f.count));
-        const std::int64_t used = from ? f.count : 0;
-        std::memset(static_cast<void*>(to + used), 0, sizeof(bfloat16) * static_cast<std::size_t>(f.depth - used));
+        copy_padded(from, from ? f.count : 0, f.depth, to);
       }
     }
   }
@@ -156,45 +193,44 @@ struct PackedTiles {
   bfloat16* panel(std::int64_t j) const { return data.data() + j * taps * steps * 1024; }
 };
 
-/// One tile of the forward pass: `count` rows of `depth` numbers, `row` apart, become the columns of pairs.
-inline void pack_columns(const float* w, std::int64_t row, std::int64_t count, std::int64_t depth, bfloat16* out) {
-  alignas(64) bfloat16 rows[512];
-  std::memset(static_cast<void*>(rows), 0, sizeof rows);
-  for (std::int64_t r = 0; r < count; ++r) narrow(depth, w + r * row, rows + 32 * r);
-  transpose_pairs(rows, out);
-}
-
 /// Forward: sums over c of w (O, taps, C). With patches, taps is 1 and depth all of a row.
 inline void pack_forward(const float* w, const PackedTiles& out) {
-  const std::int64_t row = out.taps * out.depth;
+  const std::int64_t row = out.taps * out.depth, length = 32 * out.steps, padded = out.taps * length;
   parallel_chunks(out.panels, [&](std::int64_t j) {
-    bfloat16* to = out.panel(j);
-    for (std::int64_t tap = 0; tap < out.taps; ++tap)
-      for (std::int64_t k = 0; k < out.depth; k += 32)
-        for (std::int64_t r = 32 * j; r < 32 * j + 32; r += 16, to += 512)
-          pack_columns(w + r * row + tap * out.depth + k, row, std::clamp<std::int64_t>(out.results - r, 0, 16), std::min<std::int64_t>(out.depth - k, 32), to);
+    const Workspace<bfloat16> rounded(16 * padded);
+    for (std::int64_t tile = 0; tile < 2; ++tile) {
+      const std::int64_t first = 32 * j + 16 * tile, count = std::clamp<std::int64_t>(out.results - first, 0, 16);
+      std::memset(static_cast<void*>(rounded.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(rounded.size()));
+      for (std::int64_t r = 0; r < count; ++r)
+        for (std::int64_t tap = 0; tap < out.taps; ++tap)
+          narrow(out.depth, w + (first + r) * row + tap * out.depth, rounded.data() + r * padded + tap * length);
+      for (std::int64_t step = 0; step < out.taps * out.steps; ++step)
+        transpose_pairs(rounded.data() + 32 * step, padded, out.panel(j) + step * 1024 + tile * 512);
+    }
   });
 }
 
 /// Input gradient: sums over o. With patches (null: none) the sum runs over the correlation's taps and o.
 inline void pack_input_grad(const ConvShape& s, const float* w, const detail::Correlation* patches, const PackedTiles& out) {
-  const std::int64_t row = s.taps() * s.c;
-  parallel_chunks(out.panels, [&](std::int64_t j) {
-    bfloat16* to = out.panel(j);
-    alignas(64) bfloat16 rounded[2][16];
-    for (std::int64_t tap = 0; tap < out.taps; ++tap)
-      for (std::int64_t k = 0; k < out.depth; k += 32)
-        for (std::int64_t r = 32 * j; r < 32 * j + 32; r += 16)
-          for (std::int64_t pair = k; pair < k + 32; pair += 2, to += 32) {
-            const std::int64_t count = std::clamp<std::int64_t>(out.results - r, 0, 16);
-            std::memset(static_cast<void*>(rounded), 0, sizeof rounded);
-            for (std::int64_t half = 0; half < 2 && pair + half < out.depth; ++half) {
-              const std::int64_t at = pair + half;
-              const std::int64_t which = patches ? patches->taps[static_cast<std::size_t>(at / s.o)].weight : tap;
-              narrow(count, w + at % s.o * row + which * s.c + r, rounded[half]);
-            }
-            interleave(rounded[0], rounded[1], 16, to);
-          }
+  const std::int64_t row = s.taps() * s.c, padded = 32 * out.panels;
+  parallel_chunks(out.taps * out.steps, [&](std::int64_t step) {
+    const std::int64_t tap = step / out.steps, begin = step % out.steps * 32;
+    const Workspace<bfloat16> rounded(2 * padded);
+    std::memset(static_cast<void*>(rounded.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(rounded.size()));
+    for (std::int64_t pair = 0; pair < 16; ++pair) {
+      const bfloat16* halves[2] = {};
+      for (std::int64_t half = 0; half < 2 && begin + 2 * pair + half < out.depth; ++half) {
+        const std::int64_t at = begin + 2 * pair + half;
+        const std::int64_t which = patches ? patches->taps[static_cast<std::size_t>(at / s.o)].weight : tap;
+        narrow(s.c, w + at % s.o * row + which * s.c, rounded.data() + half * padded);
+        halves[half] = rounded.data() + half * padded;
+      }
+      for (std::int64_t j = 0; j < out.panels; ++j)
+        for (std::int64_t tile = 0; tile < 2; ++tile) {
+          const std::int64_t r = 32 * j + 16 * tile;
+          interleave(halves[0] ? halves[0] + r : nullptr, halves[1] ? halves[1] + r : nullptr, 16, out.panel(j) + step * 1024 + tile * 512 + pair * 32);
+        }
+    }
   });
 }
 

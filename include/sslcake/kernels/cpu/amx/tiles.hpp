@@ -1,4 +1,4 @@
-// The eight tile registers of Intel's AMX, as the kernels of this folder see them: a policy of six static functions. This
+// The eight tile registers of Intel's AMX, as the kernels of this folder see them: a policy of static functions. This
 // is the one that runs on hardware; tests/kernels has another that computes the same in portable code, so that the one
 // kernel text can be checked where there is no AMX.
 //
@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-#include "../../../core/config.hpp"
+#include "../../../core/dtype.hpp"
 
 namespace sslcake::inline v0::kernels::amx {
 
@@ -71,6 +71,22 @@ struct HardwareTiles {
   template <int c, int a, int b>
   SSLCAKE_ALWAYS_INLINE static void multiply() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+  }
+
+  // Not tiles, but what every CPU with tiles has besides (AVX512-BF16).
+  typedef float Sixteen __attribute__((vector_size(64)));
+  typedef float Eight __attribute__((vector_size(32), may_alias));
+  /// Sixteen sums to nearest, ties to even; denormal results are zero.
+  __attribute__((target("avx512f,avx2,fma"))) SSLCAKE_ALWAYS_INLINE static void round(const Sixteen& sums, bfloat16* to) {
+    Eight rounded;
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(sums));
+    __builtin_memcpy(static_cast<void*>(to), &rounded, sizeof rounded);
+  }
+  /// The same past the caches; `to` is a multiple of 32 bytes.
+  __attribute__((target("avx512f,avx2,fma"))) SSLCAKE_ALWAYS_INLINE static void stream(const Sixteen& sums, bfloat16* to) {
+    Eight rounded;
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(sums));
+    __asm__ volatile("vmovntps %1, %0" : "=m"(*reinterpret_cast<Eight*>(to)) : "x"(rounded));
   }
 };
 #endif

@@ -9,8 +9,10 @@
 // Counted: a block of 32x32 weights takes 4 KB and 64 cycles per step of 32 pixels, as in product.hpp. A part of the work owns at most
 // 128 x 128 channels (256 x 256 of 1x1 kernels) and passes over its pixels in blocks of 512; the 16 steps of x for 32 channels
 // (32 KB) stay in the first cache while the outputs pass, dy streams from the second, and so do the sums: 8 KB per 16 · 64
-// cycles. x is packed once per part of the outputs, dy once per part of the inputs: what 3x3 kernels do not
-// feel, but 1x1 kernels do (a transposed step costs about as much as five blocks' products); not measured.
+// cycles. x is packed once per part of the outputs, dy once per part of the inputs; turning 32 outputs of a step takes some 200
+// cycles, three blocks' products, which a 1x1 kernel of few channels feels and a 3x3 one does not. None of this was measured.
+// What it costs besides: a not-a-number or an infinite pixel can spoil the weights of all taps of its channel, not only of
+// those that see it, as it meets zeros where a block is filled up.
 //
 // Partial sums of parts of the pixels are added in order; how the work is cut follows from the shape alone.
 #if defined(SSLCAKE_TILES_NAMESPACE)
@@ -71,7 +73,7 @@ class TiledWeightGrad {
       const detail::RowPlan::Part part = plan_.part(index);
       fill_pairs({plan_, c_, patches_ ? &reader_ : nullptr, x_, 32 * c_begin, channels, depth_}, part, b.data());
       plan_.results(part, at.data());
-      for (std::int64_t o = 0; o < o_count; ++o) turn(part, at.data(), 32 * (o_begin + o), a.data() + o * panel);
+      turn(part, at.data(), 32 * o_begin, o_count, panel, a.data());
       float* to = sums.data();
       for (std::int64_t tap = 0; tap < taps_; ++tap) {
         list_steps(part, static_cast<std::size_t>(tap), steps);
@@ -86,8 +88,9 @@ class TiledWeightGrad {
       for (std::int64_t c = c_begin; c < c_begin + c_count; ++c)
         for (std::int64_t o = o_begin; o < o_begin + o_count; ++o, from += 1024)
           for (std::int64_t r = 0; r < std::min<std::int64_t>(outputs_ - 32 * o, 32); ++r)
-            for (std::int64_t k = 0; k < std::min<std::int64_t>(columns_ - 32 * c, 32); ++k)
-              dw[((32 * o + r) * taps_ + tap) * columns_ + 32 * c + k] = from[place(r, k)];
+            for (std::int64_t k = 0; k < std::min<std::int64_t>(columns_ - 32 * c, 32); k += 16)
+              std::copy_n(from + place(r, k), std::min<std::int64_t>(columns_ - 32 * c - k, 16),
+                          dw + ((32 * o + r) * taps_ + tap) * columns_ + 32 * c + k);
   }
 
   /// The part's blocks that see the picture through a tap.
@@ -99,21 +102,21 @@ class TiledWeightGrad {
         if (plan_.inside(tap, p, b)) steps.push_back({2048 * k, (plan_.begin(part, p, b) + plan_.shift(tap)) * depth_ * 2});
   }
 
-  /// dy of the part's pixels, outputs [o, o + 32), pixels becoming neighbours; zeros where there are none.
-  void turn(const detail::RowPlan::Part& part, const std::int64_t* at, std::int64_t o, bfloat16* out) const {
-    alignas(64) bfloat16 square[512];
+  /// dy of the part's pixels, `count` panels of 32 outputs from o on, pixels becoming neighbours; zeros where there are none.
+  void turn(const detail::RowPlan::Part& part, const std::int64_t* at, std::int64_t o, std::int64_t count, std::int64_t panel, bfloat16* out) const {
+    const std::int64_t wanted = std::min(outputs_ - o, 32 * count), row = 64 * count;
+    const Workspace<bfloat16> pairs(16 * row);  // [16 pairs of pixels][outputs][2]
+    if (wanted < 32 * count) std::memset(static_cast<void*>(pairs.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(pairs.size()));
     for (std::int64_t p = part.row_begin; p < part.row_end; ++p) {
-      const bfloat16* row = dy_ + plan_.result_row(part, p);
-      for (std::int64_t e = 0; e < (part.block_end - part.block_begin) * detail::RowPlan::block; e += detail::RowPlan::block)
-        for (std::int64_t r = o; r < o + 32; r += 16, out += 512) {
-          const std::int64_t count = std::clamp<std::int64_t>(outputs_ - r, 0, 16);
-          if (count < 16) std::memset(static_cast<void*>(square), 0, sizeof square);
-          for (std::int64_t pair = 0; pair < 16 && count > 0; ++pair) {
-            const std::int64_t first = at[e + 2 * pair], second = at[e + 2 * pair + 1];
-            interleave(first < 0 ? nullptr : row + first + r, second < 0 ? nullptr : row + second + r, count, square + 32 * pair);
-          }
-          transpose_pairs(square, out);
+      const bfloat16* dy = dy_ + plan_.result_row(part, p) + o;
+      for (std::int64_t b = 0; b < part.block_end - part.block_begin; ++b, out += 1024) {
+        for (std::int64_t pair = 0; pair < 16; ++pair) {
+          const std::int64_t first = at[32 * b + 2 * pair], second = at[32 * b + 2 * pair + 1];
+          interleave(first < 0 ? nullptr : dy + first, second < 0 ? nullptr : dy + second, wanted, pairs.data() + row * pair);
         }
+        for (std::int64_t tile = 0; tile < 2 * count; ++tile)
+          transpose_pairs(pairs.data() + 32 * tile, row, out + tile / 2 * panel + tile % 2 * 512);
+      }
     }
   }
 

@@ -23,26 +23,12 @@ struct View {
   const float* at(std::int64_t i, std::int64_t j) const { return data + i * row + j * column; }
 };
 
-/// to[j·to_row + i] = from[i·from_row + j] for 4 x 4 numbers, on the 16-byte vectors that every CPU has.
-SSLCAKE_ALWAYS_INLINE void transpose_four(const float* from, std::int64_t from_row, float* to, std::int64_t to_row) {
-  typedef float Four __attribute__((vector_size(16)));
-  typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
-  const Four r0 = *reinterpret_cast<const UnalignedFour*>(from);
-  const Four r1 = *reinterpret_cast<const UnalignedFour*>(from + from_row);
-  const Four r2 = *reinterpret_cast<const UnalignedFour*>(from + 2 * from_row);
-  const Four r3 = *reinterpret_cast<const UnalignedFour*>(from + 3 * from_row);
-  const Four low02 = __builtin_shufflevector(r0, r2, 0, 4, 1, 5), high02 = __builtin_shufflevector(r0, r2, 2, 6, 3, 7);
-  const Four low13 = __builtin_shufflevector(r1, r3, 0, 4, 1, 5), high13 = __builtin_shufflevector(r1, r3, 2, 6, 3, 7);
-  *reinterpret_cast<UnalignedFour*>(to) = __builtin_shufflevector(low02, low13, 0, 4, 1, 5);
-  *reinterpret_cast<UnalignedFour*>(to + to_row) = __builtin_shufflevector(low02, low13, 2, 6, 3, 7);
-  *reinterpret_cast<UnalignedFour*>(to + 2 * to_row) = __builtin_shufflevector(high02, high13, 0, 4, 1, 5);
-  *reinterpret_cast<UnalignedFour*>(to + 3 * to_row) = __builtin_shufflevector(high02, high13, 2, 6, 3, 7);
-}
-
-/// The same for i < rows, j < columns: in 4 x 4 blocks, and in strips of columns, so that the lines being written stay in the
-/// first cache.
+/// to[j·to_row + i] = from[i·from_row + j] for i < rows, j < columns: in 4 x 4 blocks on the 16-byte vectors that every
+/// CPU has, and in strips of columns, so that the lines being written stay in the first cache.
 inline void transpose(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                       std::int64_t to_row) {
+  typedef float Four __attribute__((vector_size(16)));
+  typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
   constexpr std::int64_t strip = 64;
   for (std::int64_t begin = 0; begin < columns; begin += strip) {
     const std::int64_t end = columns - begin < strip ? columns : begin + strip;
@@ -50,7 +36,19 @@ inline void transpose(const float* from, std::int64_t from_row, std::int64_t row
     for (; i + 4 <= rows; i += 4) {
       const float* a = from + i * from_row;
       std::int64_t j = begin;
-      for (; j + 4 <= end; j += 4) transpose_four(a + j, from_row, to + j * to_row + i, to_row);
+      for (; j + 4 <= end; j += 4) {
+        const Four r0 = *reinterpret_cast<const UnalignedFour*>(a + j);
+        const Four r1 = *reinterpret_cast<const UnalignedFour*>(a + from_row + j);
+        const Four r2 = *reinterpret_cast<const UnalignedFour*>(a + 2 * from_row + j);
+        const Four r3 = *reinterpret_cast<const UnalignedFour*>(a + 3 * from_row + j);
+        const Four low02 = __builtin_shufflevector(r0, r2, 0, 4, 1, 5), high02 = __builtin_shufflevector(r0, r2, 2, 6, 3, 7);
+        const Four low13 = __builtin_shufflevector(r1, r3, 0, 4, 1, 5), high13 = __builtin_shufflevector(r1, r3, 2, 6, 3, 7);
+        float* b = to + j * to_row + i;
+        *reinterpret_cast<UnalignedFour*>(b) = __builtin_shufflevector(low02, low13, 0, 4, 1, 5);
+        *reinterpret_cast<UnalignedFour*>(b + to_row) = __builtin_shufflevector(low02, low13, 2, 6, 3, 7);
+        *reinterpret_cast<UnalignedFour*>(b + 2 * to_row) = __builtin_shufflevector(high02, high13, 0, 4, 1, 5);
+        *reinterpret_cast<UnalignedFour*>(b + 3 * to_row) = __builtin_shufflevector(high02, high13, 2, 6, 3, 7);
+      }
       for (; j < end; ++j)
         for (std::int64_t r = 0; r < 4; ++r) to[j * to_row + i + r] = a[r * from_row + j];
     }
