@@ -128,8 +128,10 @@ class TiledCorrelation {
             if (count <= 0 && round > 0) continue;
             const std::int64_t rows = plan_.elements(b), column = b - part.block_begin;
             float* to = sums.data() + (waits ? ((p - part.row_begin) * row_blocks + column) * 1024 : 0);
-            const Factors factors{rounds_ > 0 ? pixels + plan_.begin(part, p, b) * depth_ : nullptr, w_.panel(j), 2 * depth_, 32 * depth_, 64, 1024};
-            run_block(rows, width, count > 0 ? steps.data() + begin : nullptr, std::clamp<std::int64_t>(count, 0, most_steps), factors, to, round > 0);
+            const Factors factors{rounds_ > 0 ? pixels + plan_.begin(part, p, b) * depth_ : nullptr, w_.panel(j),
+                                  2 * depth_, 32 * depth_, 64, 1024};
+            run_block(rows, width, count > 0 ? steps.data() + begin : nullptr, std::clamp<std::int64_t>(count, 0, most_steps),
+                      factors, to, round > 0);
             if (count > most_steps) continue;
             finish(to, rows, width, at.data() + column * detail::RowPlan::block, epilogue.bias ? epilogue.bias + 32 * j : nullptr,
                    partial ? epilogue.center + 32 * j : nullptr, partial, partial ? partial + epilogue.channels : nullptr,
@@ -152,7 +154,8 @@ class TiledCorrelation {
 };
 
 /// Sums per channel from those of the parts, in order.
-inline void add_partial(std::int64_t parts, std::int64_t channels, std::int64_t results, const float* partial, double* sum, double* sum_sq) {
+inline void add_partial(std::int64_t parts, std::int64_t channels, std::int64_t results, const float* partial, double* sum,
+                        double* sum_sq) {
   parallel_for(results, 32, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o) sum[o] = sum_sq[o] = 0;
     for (std::int64_t part = 0; part < parts; ++part)
@@ -195,7 +198,8 @@ inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* so
   if (bias) std::fill_n(std::copy_n(bias, s.o, shift.data()), channels - s.o, 0.0f);
   if (sum && center) std::fill_n(std::copy_n(center, s.o, middle.data()), channels - s.o, 0.0f);
   if (sum && !center) std::fill_n(middle.data(), channels, 0.0f);
-  job.run({.bias = bias ? shift.data() : nullptr, .center = middle.data(), .partial = partial.data(), .channels = channels, .streams = job.streams()});
+  job.run({.bias = bias ? shift.data() : nullptr, .center = middle.data(), .partial = partial.data(), .channels = channels,
+           .streams = job.streams()});
   if (sum) add_partial(job.parts(), channels, s.o, partial.data(), sum, sum_sq);
 }
 

@@ -105,8 +105,8 @@ class PatchReader {
       std::int64_t end = std::clamp(c_.width - column, begin, run.count);
       if (row < 0 || row >= c_.height) end = begin;
       out = std::fill_n(out, begin * c_.source_pixel, bfloat16{});
-      const bfloat16* from = source + ((n * c_.height + row) * c_.width + column + begin) * c_.source_pixel;
-      if (end > begin) out = std::copy_n(from, (end - begin) * c_.source_pixel, out);
+      const std::int64_t from = ((n * c_.height + row) * c_.width + column + begin) * c_.source_pixel;
+      if (end > begin) out = std::copy_n(source + from, (end - begin) * c_.source_pixel, out);
       out = std::fill_n(out, (run.count - end) * c_.source_pixel, bfloat16{});
     }
   }
@@ -200,7 +200,7 @@ inline void pack_forward(const float* w, const PackedTiles& out) {
     const Workspace<bfloat16> rounded(16 * padded);
     for (std::int64_t tile = 0; tile < 2; ++tile) {
       const std::int64_t first = 32 * j + 16 * tile, count = std::clamp<std::int64_t>(out.results - first, 0, 16);
-      std::memset(static_cast<void*>(rounded.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(rounded.size()));
+      std::fill_n(rounded.data(), rounded.size(), bfloat16{});
       for (std::int64_t r = 0; r < count; ++r)
         for (std::int64_t tap = 0; tap < out.taps; ++tap)
           narrow(out.depth, w + (first + r) * row + tap * out.depth, rounded.data() + r * padded + tap * length);
@@ -216,7 +216,7 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const detail::Co
   parallel_chunks(out.taps * out.steps, [&](std::int64_t step) {
     const std::int64_t tap = step / out.steps, begin = step % out.steps * 32;
     const Workspace<bfloat16> rounded(2 * padded);
-    std::memset(static_cast<void*>(rounded.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(rounded.size()));
+    std::fill_n(rounded.data(), rounded.size(), bfloat16{});
     for (std::int64_t pair = 0; pair < 16; ++pair) {
       const bfloat16* halves[2] = {};
       for (std::int64_t half = 0; half < 2 && begin + 2 * pair + half < out.depth; ++half) {
@@ -228,7 +228,8 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const detail::Co
       for (std::int64_t j = 0; j < out.panels; ++j)
         for (std::int64_t tile = 0; tile < 2; ++tile) {
           const std::int64_t r = 32 * j + 16 * tile;
-          interleave(halves[0] ? halves[0] + r : nullptr, halves[1] ? halves[1] + r : nullptr, 16, out.panel(j) + step * 1024 + tile * 512 + pair * 32);
+          interleave(halves[0] ? halves[0] + r : nullptr, halves[1] ? halves[1] + r : nullptr, 16,
+                     out.panel(j) + step * 1024 + tile * 512 + pair * 32);
         }
     }
   });

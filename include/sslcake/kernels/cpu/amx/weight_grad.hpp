@@ -103,10 +103,11 @@ class TiledWeightGrad {
   }
 
   /// dy of the part's pixels, `count` panels of 32 outputs from o on, pixels becoming neighbours; zeros where there are none.
-  void turn(const detail::RowPlan::Part& part, const std::int64_t* at, std::int64_t o, std::int64_t count, std::int64_t panel, bfloat16* out) const {
+  void turn(const detail::RowPlan::Part& part, const std::int64_t* at, std::int64_t o, std::int64_t count, std::int64_t panel,
+            bfloat16* out) const {
     const std::int64_t wanted = std::min(outputs_ - o, 32 * count), row = 64 * count;
     const Workspace<bfloat16> pairs(16 * row);  // [16 pairs of pixels][outputs][2]
-    if (wanted < 32 * count) std::memset(static_cast<void*>(pairs.data()), 0, sizeof(bfloat16) * static_cast<std::size_t>(pairs.size()));
+    if (wanted < 32 * count) std::fill_n(pairs.data(), pairs.size(), bfloat16{});
     for (std::int64_t p = part.row_begin; p < part.row_end; ++p) {
       const bfloat16* dy = dy_ + plan_.result_row(part, p) + o;
       for (std::int64_t b = 0; b < part.block_end - part.block_begin; ++b, out += 1024) {
