@@ -54,7 +54,8 @@ inline Isa first_choice() {
       if (supports(one)) return one;
       fail("kernels", "SSLCAKE_KERNELS asks for ", wanted, ", which this CPU lacks; possible here: ", supported_names());
     }
-    if (supports(one)) best = one;
+    // The kernels for AMX have run on a model of it only: until they have run on hardware, they are to be asked for.
+    if (supports(one) && one != Isa::amx) best = one;
   }
   if (wanted && *wanted)
     fail("kernels", "SSLCAKE_KERNELS names no kernel variant: \"", wanted, "\"; possible here: ", supported_names());
