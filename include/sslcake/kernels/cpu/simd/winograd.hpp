@@ -136,7 +136,7 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
       const float* points[36];
       S* pixels[16];
       S* outside = spare.data() + chunk * map.results;
-      float* sums = partial.data() + (first / block * chunks + chunk) * 2 * map.results;
+      float* sums = sum ? partial.data() + (first / block * chunks + chunk) * 2 * map.results : nullptr;
       for (std::int64_t t = count * chunk / chunks; t < count * (chunk + 1) / chunks; ++t) {
         to.rows(t, points);
         map.result<S>(first + t, result, outside, pixels);
