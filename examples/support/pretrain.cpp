@@ -61,7 +61,8 @@ void name_skipped(const data::Dataset& set) {
                  skipped.size() == 1 ? "" : "s", skipped.size() == 1 ? "was" : "were");
 }
 
-/// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views that the task makes of it.
+/// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views
+/// that the task makes of it.
 void save_views(const std::string& path, const Source& source, const pretext::Views& views, std::uint64_t seed) {
   std::vector<image::Image> pictures;
   const auto plain = augment::evaluation(source.size, source.normalisation);

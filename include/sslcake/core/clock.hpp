@@ -1,4 +1,4 @@
-// Time that has passed. <chrono> would tell it too, and costs every program a quarter of a second of compile time.
+// Time that has passed. <chrono> would tell it too, and is dear to compile.
 #pragma once
 
 #include <ctime>

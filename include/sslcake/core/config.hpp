@@ -18,7 +18,7 @@
 #endif
 
 // Whether the reference kernels are written on Eigen. In the compiled library they are; a header-only program is spared
-// a fifth of its compile time and runs plain loops with the same arithmetic, unless it sets SSLCAKE_EIGEN to 1 itself.
+// reading Eigen and runs plain loops with the same arithmetic, unless it sets SSLCAKE_EIGEN to 1 itself.
 #if !defined(SSLCAKE_EIGEN)
 #if defined(SSLCAKE_COMPILED)
 #define SSLCAKE_EIGEN 1

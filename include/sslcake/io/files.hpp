@@ -6,7 +6,7 @@
 // old file or to the whole new one. On an error the file aside is removed; one left by a killed process is
 // overwritten by the next attempt.
 //
-// The system's own calls, not <filesystem>: that header costs every program half a second of compile time.
+// The system's own calls, not <filesystem>: that header is dear to compile (bench/compile_time.sh).
 #pragma once
 
 #include <cstdint>
