@@ -1,5 +1,6 @@
 // The door to libjpeg-turbo, for builds that have it (SSLCAKE_JPEG_TURBO, set by CMake): faster than stb
-// (bench/jpeg_decode: 1.3 times at 150 pixels, 2.5 times at 500x375, on Zen 3), and able to decode at 1/2, 1/4 and 1/8 for a fraction of the time (the inverse DCT makes smaller blocks).
+// (bench/jpeg_decode on Zen 3: 1.3 times where the short side has 144 pixels, 2.5 times at 500x375), and able to decode at
+// 1/2, 1/4 and 1/8 for a fraction of the time (the inverse DCT makes smaller blocks).
 //
 // Through TurboJPEG's interface, not libjpeg's: a handle instead of structures whose layout depends on how libjpeg was
 // built, a flag that makes warnings errors, a size to decode at, no setjmp across C++, and a header without foreign macros.
