@@ -36,10 +36,10 @@ struct TileInput {
   std::int64_t b_tap, b_step;   // distance between its blocks and between its steps
 };
 
-/// The same tile for sums over pixels (weight gradients): pair i multiplies R contiguous numbers of `a`, at pixel
-/// pairs[2i], by V vectors of `b`, at pixel pairs[2i+1].
+/// The same tile for a left factor whose R numbers of one step lie side by side, as in weight gradients, which sum over
+/// pixels: pair i multiplies R contiguous numbers of `a`, at pixel pairs[2i], by V vectors of `b`, at pixel pairs[2i+1].
 struct OuterInput {
-  const std::int32_t* pairs;
+  const std::int32_t* pairs;  // null: (0,0), (1,1), ...
   std::int64_t count;
   const float *a, *b;
   std::int64_t b_step;  // from pixel to pixel; those of a lie tile_rows apart
@@ -93,11 +93,20 @@ class EdgeTile {
   bool whole_;
 };
 
+/// A tile without such edges, as most are.
+template <bool pairs, class Input>
+void run_whole(const Input& in, float* const* rows, std::int64_t column, bool accumulate) {
+  float* out[tile_rows];
+  for (int r = 0; r < tile_rows; ++r) out[r] = rows[r] + column;
+  Tiles<pairs>::template run<tile_rows, 2>(in, out, accumulate);
+}
+
 /// Calls the smallest tile there is for `count` rows (at least 1, at most tile_rows) and `width` columns. All tile_rows
 /// rows of the left factor must be readable.
 template <bool pairs = false>
 void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
   using T = Tiles<pairs>;
+  if (count == tile_rows && width == tile_columns) return run_whole<pairs>(in, rows, column, accumulate);
   const bool narrow = width <= lanes;
   EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
   float* const* out = edge.rows();
@@ -118,6 +127,7 @@ void run_tile(const TileInput& in, float* const* rows, std::int64_t column, int 
 template <bool pairs = false>
 void run_outer_tile(const OuterInput& in, float* const* rows, std::int64_t column, int count, int width, bool accumulate) {
   using T = Tiles<pairs>;
+  if (count == tile_rows && width == tile_columns) return run_whole<pairs>(in, rows, column, accumulate);
   const bool narrow = width <= lanes;
   EdgeTile edge(rows, column, count, width, narrow ? lanes : tile_columns, accumulate);
   float* const* out = edge.rows();

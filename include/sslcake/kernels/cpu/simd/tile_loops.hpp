@@ -73,6 +73,19 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
   }
 
   template <int R, int V>
+  SSLCAKE_TILE_TARGET SSLCAKE_ALWAYS_INLINE static void add_step(Vector (&sum)[R][V], const float* left, const float* right) {
+    Vector x[V];
+    SSLCAKE_UNROLL
+    for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const UnalignedVector*>(right + v * lanes);
+    SSLCAKE_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const float y = left[r];
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) add(sum[r][v], y, x[v]);
+    }
+  }
+
+  template <int R, int V>
   SSLCAKE_TILE_TARGET SSLCAKE_NOINLINE static void run(const OuterInput& in, float* const* out, bool accumulate) {
     Vector sum[R][V];
     SSLCAKE_UNROLL
@@ -82,20 +95,12 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
       for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
     }
     const float *a = in.a, *b = in.b;
-    const std::int64_t b_step = in.b_step;
-    for (const std::int32_t *pair = in.pairs, *end = pair + 2 * in.count; pair != end; pair += 2) {
-      const float* left = a + std::int64_t{pair[0]} * tile_rows;
-      const float* right = b + pair[1] * b_step;
-      Vector x[V];
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) x[v] = *reinterpret_cast<const UnalignedVector*>(right + v * lanes);
-      SSLCAKE_UNROLL
-      for (int r = 0; r < R; ++r) {
-        const float y = left[r];
-        SSLCAKE_UNROLL
-        for (int v = 0; v < V; ++v) add(sum[r][v], y, x[v]);
-      }
-    }
+    const std::int64_t b_step = in.b_step, count = in.count;
+    if (in.pairs)
+      for (const std::int32_t *pair = in.pairs, *end = pair + 2 * count; pair != end; pair += 2)
+        add_step<R, V>(sum, a + std::int64_t{pair[0]} * tile_rows, b + pair[1] * b_step);
+    else
+      for (std::int64_t i = 0; i < count; ++i, a += tile_rows, b += b_step) add_step<R, V>(sum, a, b);
     SSLCAKE_UNROLL
     for (int r = 0; r < R; ++r) {
       SSLCAKE_UNROLL

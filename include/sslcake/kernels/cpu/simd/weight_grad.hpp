@@ -50,19 +50,12 @@ struct BlockRange {
   std::int64_t image, images;
 };
 
-/// dy of one block, channels [o, o + count): rows of tile_rows numbers, zeros behind the last channel.
-inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t o, std::int64_t count, float* out) {
+/// dy of one block, channels [o, o + count): panels of tile_rows channels, `panel` numbers apart.
+inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t o, std::int64_t count, std::int64_t panel, float* out) {
   const ConvShape& s = job.s;
   const std::int64_t ow = s.ow(), pixels = (block.span.row_end - block.span.row_begin) * ow;
-  for (std::int64_t n = block.image; n < block.image + block.images; ++n) {
-    const float* from = job.dy + (n * s.oh() + block.span.row_begin) * ow * s.o + o;
-    if (count == tile_rows)
-      for (std::int64_t p = 0; p < pixels; ++p, from += s.o, out += tile_rows)
-        std::memcpy(out, from, sizeof(float) * tile_rows);
-    else
-      for (std::int64_t p = 0; p < pixels; ++p, from += s.o, out += tile_rows)
-        for (std::int64_t r = 0; r < tile_rows; ++r) out[r] = r < count ? from[r] : 0.0f;
-  }
+  for (std::int64_t n = block.image; n < block.image + block.images; ++n, out += pixels * tile_rows)
+    pack_columns({job.dy + (n * s.oh() + block.span.row_begin) * ow * s.o + o, 1, s.o}, count, pixels, panel, out);
 }
 
 /// So many panels of x are packed in one go: channels that lie side by side are fetched together.
@@ -84,6 +77,7 @@ inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t 
     for (std::int64_t i = block.span.source_begin; i < block.span.source_end; ++i) {
       const float* from = job.x + (n * s.h + i * job.step_h) * s.w * s.c + c;
       for (std::int64_t q = 0; q < job.blocks.pitch; ++q, from += step, ++at) {
+        if (q + rows_ahead < job.blocks.pitch) prefetch_row(from + rows_ahead * step, count);
         for (std::int64_t k = 0; k < whole; ++k)
           std::memcpy(out + k * panel + at * tile_columns, from + k * tile_columns, sizeof(float) * tile_columns);
         if (rest > 0) {
@@ -100,7 +94,7 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   const ConvShape& s = job.s;
   const detail::PixelBlocks& blocks = job.blocks;
   const std::int64_t spans = static_cast<std::int64_t>(blocks.spans.size());
-  const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, dy_panel = blocks.most_pixels * tile_rows;
+  const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, dy_panel = blocks.most_pixels * tile_rows + 16;
   const Workspace<float> dy(o_panels * dy_panel);
   // The last window is read as whole vectors, a little beyond its end.
   const std::int64_t x_panel = blocks.most_source_pixels * tile_columns + 16;  // apart by a power of two they would share cache sets
@@ -110,10 +104,7 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
     const std::int64_t image = at / spans * blocks.images;
     const BlockRange block{blocks.spans[static_cast<std::size_t>(at % spans)], image,
                            s.n - image < blocks.images ? s.n - image : blocks.images};
-    for (std::int64_t j = 0; j < o_panels; ++j) {
-      const std::int64_t o = o_begin + j * tile_rows;
-      pack_dy(job, block, o, o_end - o < tile_rows ? o_end - o : tile_rows, dy.data() + j * dy_panel);
-    }
+    pack_dy(job, block, o_begin, o_end - o_begin, dy_panel, dy.data());
     if (job.windows) {
       const std::int64_t rows = block.span.source_end - block.span.source_begin;
       for (std::int64_t n = 0; n < block.images; ++n)
@@ -156,6 +147,9 @@ inline void conv2d_weight_grad(const ConvShape& s, const float* x, const float* 
   const std::int64_t floats = s.o * s.taps() * s.group_c();
   if (floats == 0) return;
   if (is_depthwise(s)) return depthwise_weight_grad(s, x, dy, dw);
+  // A 1x1 kernel that sees every pixel has no geometry: the gradient is one product, dyᵀ·x.
+  if (WeightGrad::is_sparse(s) && s.stride_h == 1 && s.stride_w == 1 && s.groups == 1)
+    return gemm(true, false, s.o, s.c, s.n * s.h * s.w, dy, s.o, x, s.c, dw, s.c, false);
   const WeightGrad job(s, x, dy, 512);
   if (job.blocks.count() == 0) {
     std::memset(dw, 0, sizeof(float) * static_cast<std::size_t>(floats));
