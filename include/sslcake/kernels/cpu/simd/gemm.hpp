@@ -33,8 +33,10 @@ inline void pack_panel(detail::View b, std::int64_t k, std::int64_t n, std::int6
 }
 
 /// Asks for `count` numbers of a row that is copied soon: rows that lie apart are not foreseen by the CPU.
-inline void prefetch_row(const float* row, std::int64_t count) {
-  for (std::int64_t j = 0; j < count; j += 16) __builtin_prefetch(row + j);
+template <class T>
+void prefetch_row(const T* row, std::int64_t count) {
+  constexpr std::int64_t line = 64 / sizeof(T);
+  for (std::int64_t j = 0; j < count; j += line) __builtin_prefetch(row + j);
 }
 inline constexpr std::int64_t rows_ahead = 8;
 

@@ -79,9 +79,7 @@ class PairedWeightGrad {
   static constexpr std::int64_t dy_panel = block / 2 * tile_rows + 16;  // panels apart by a power of two would share cache sets
   static constexpr std::int64_t x_panel = block / 2 * tile_columns + 16;
 
-  PairedWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy) : s_(s), x_(x), dy_(dy), pixels_(s.n * s.oh() * s.ow()) {
-    for (std::int32_t i = 0; i < block / 2; ++i) identity_[2 * i] = identity_[2 * i + 1] = i;
-  }
+  PairedWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy) : s_(s), x_(x), dy_(dy), pixels_(s.n * s.oh() * s.ow()) {}
   std::int64_t blocks() const { return (pixels_ + block - 1) / block; }
 
   /// Output channels [o_begin, o_end), blocks [begin, end).
@@ -101,7 +99,7 @@ class PairedWeightGrad {
           const std::int64_t width = s_.c - c < tile_columns ? s_.c - c : tile_columns, step = width > lanes ? tile_columns : lanes;
           const std::int64_t which = c / tile_columns % panels_at_once, together = panels_at_once * tile_columns;
           if (which == 0) pack_x(seen.data(), (count + 1) / 2, c, s_.c - c < together ? s_.c - c : together, x.data());
-          OuterInput in{identity_, (count + 1) / 2, nullptr, x.data() + which * x_panel, step};
+          OuterInput in{nullptr, (count + 1) / 2, nullptr, x.data() + which * x_panel, step};
           for (std::int64_t j = 0; j < o_panels; ++j) {
             const std::int64_t o = o_begin + j * tile_rows, height = o_end - o < tile_rows ? o_end - o : tile_rows;
             float* rows[tile_rows];
@@ -129,6 +127,8 @@ class PairedWeightGrad {
     const std::int64_t whole = count / tile_columns, rest = count % tile_columns, step = rest > lanes ? tile_columns : lanes;
     for (std::int64_t p = 0; p < pairs; ++p) {
       const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
+      for (std::int64_t soon = 2 * (p + rows_ahead / 2); soon < 2 * pairs && soon < 2 * (p + rows_ahead / 2) + 2; ++soon)
+        if (seen[soon]) prefetch_row(seen[soon] + c, count);
       if (first) first += c;
       if (second) second += c;
       float* to = out + p * tile_columns;
@@ -160,7 +160,6 @@ class PairedWeightGrad {
   const ConvShape& s_;
   const bfloat16 *x_, *dy_;
   std::int64_t pixels_;
-  std::int32_t identity_[block];
 };
 
 inline void conv2d_weight_grad_pairs(const ConvShape& s, const bfloat16* x, const bfloat16* dy, float* dw) {
