@@ -122,15 +122,17 @@ struct GemmGrid {
     constexpr double worth_a_part = 1 << 20;  // multiply-adds; some 10 microseconds
     const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
     const std::int64_t wanted = work < 32 * worth_a_part ? static_cast<std::int64_t>(work / worth_a_part) : 32;
+    const std::int64_t enough = wanted < 16 ? wanted : 16;
     double least = 0;
     for (std::int64_t z = 1; z == 1 || (z <= wanted && k >= 4 * block_depth * z && z * m * n <= (4 << 20)); z *= 2)
       for (std::int64_t y = 1; y == 1 || (y * z <= wanted && m >= 2 * tile_rows * y); y *= 2)
         for (std::int64_t x = 1; x == 1 || (x * y * z <= wanted && n >= 2 * tile_columns * x); x *= 2) {
           // Numbers moved: each part of the columns reads A, each part of the rows copies B, and parts of the depth are
-          // written, read and added up. Too few parts leave threads idle: as if all of that were done by one.
+          // written, read and added up. Too few parts leave threads idle.
           const double sums = z > 1 ? 3.0 * static_cast<double>(z * m * n) : 0;
           const double moved = static_cast<double>(k) * (static_cast<double>(m * x) * (copies_rows ? 1.0 : 0.5) + static_cast<double>(n * y));
-          const double cost = (moved + sums) * (2 * x * y * z < wanted ? 32.0 : 1.0);
+          const double lack = x * y * z < enough ? static_cast<double>(enough) / static_cast<double>(x * y * z) : 1.0;
+          const double cost = (moved + sums) * lack * lack;
           if (least == 0 || cost < least) least = cost, rows = y, columns = x, depth = z;
         }
   }
@@ -160,13 +162,17 @@ inline void gemm(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std
     if (grid.depth > 1) gemm_block(i1 - i0, j1 - j0, k1 - k0, a_part, b_part, partial.data() + (z * m + i0) * n + j0, n, false);
     else gemm_block(i1 - i0, j1 - j0, k, a_part, b_part, c + i0 * ldc + j0, ldc, accumulate);
   });
-  if (grid.depth > 1)
-    for (std::int64_t i = 0; i < m; ++i)
-      for (std::int64_t j = 0; j < n; ++j) {
-        float sum = accumulate ? c[i * ldc + j] : 0.0f;
-        for (std::int64_t z = 0; z < grid.depth; ++z) sum += partial[(z * m + i) * n + j];
-        c[i * ldc + j] = sum;
+  if (grid.depth == 1) return;
+  parallel_for(m, 1 + 16384 / n, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      float* row = c + i * ldc;
+      if (!accumulate) std::memset(row, 0, sizeof(float) * static_cast<std::size_t>(n));
+      for (std::int64_t z = 0; z < grid.depth; ++z) {
+        const float* part = partial.data() + (z * m + i) * n;
+        for (std::int64_t j = 0; j < n; ++j) row[j] += part[j];
       }
+    }
+  });
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_SIMD_NAMESPACE
