@@ -88,6 +88,9 @@ double error(const std::vector<T>& got, const std::vector<double>& wanted) {
 }
 double deviation(const std::vector<double>& values) { return error(std::vector<double>(values.size(), 0.0), values); }
 
+/// So many blocks of tiles that each thread takes whole ones.
+constexpr ConvShape many_blocks{.n = 420, .h = 4, .w = 3, .c = 300, .o = 7, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
+
 void check(sslcake::Random& random, const ConvShape& s) {
   const std::string shape = sslcake::concat("n ", s.n, " h ", s.h, " w ", s.w, " c ", s.c, " o ", s.o, " pad ", s.pad_h);
   CAPTURE(shape);
@@ -122,7 +125,8 @@ TEST_CASE("winograd: channel counts around the vector widths, several blocks of 
   }
   check(random, {.n = 1, .h = 5, .w = 8, .c = 600, .o = 20, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 1, .h = 5, .w = 8, .c = 20, .o = 600, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
-  check(random, {.n = 140, .h = 4, .w = 4, .c = 450, .o = 7, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // two blocks of tiles
+  check(random, {.n = 140, .h = 4, .w = 4, .c = 450, .o = 7, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // some blocks of tiles
+  check(random, many_blocks);
 }
 
 TEST_CASE("winograd: the error is at most four times that of plain float32 multiply-adds") {
@@ -150,13 +154,13 @@ TEST_CASE("winograd: the error is at most four times that of plain float32 multi
 
 TEST_CASE("winograd: sums of the result per channel") {
   sslcake::Random random(4, sslcake::Purpose::test);
-  const ConvShape s{.n = 7, .h = 9, .w = 6, .c = 20, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
-  const Operands in(random, s);
-  const auto center = test::reals(random, s.o);
-  for (const auto& variant : test::variants()) {
-    if (!variant.kernels->conv2d_winograd) continue;
-    CAPTURE(variant.name);
-    for (const bool centered : {false, true}) {
+  const ConvShape few_blocks{.n = 7, .h = 9, .w = 6, .c = 20, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
+  for (const auto& [s, centered] : {std::pair(few_blocks, false), {few_blocks, true}, {many_blocks, true}}) {
+    const Operands in(random, s);
+    const auto center = test::reals(random, s.o);
+    for (const auto& variant : test::variants()) {
+      if (!variant.kernels->conv2d_winograd) continue;
+      CAPTURE(variant.name);
       auto y = guarded(output_size(s));
       std::vector<double> sum(size_of(s.o), -1.0), squares = sum;
       variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data() + 1, centered ? center.data() : nullptr,
@@ -178,19 +182,28 @@ TEST_CASE("winograd: sums of the result per channel") {
 TEST_CASE("winograd: the same bits with one, two and three threads") {
   sslcake::Random random(5, sslcake::Purpose::test);
   for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 13, .c = 40, .o = 56, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 5, .h = 6, .w = 4, .c = 32, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}}) {
+                             ConvShape{.n = 5, .h = 6, .w = 4, .c = 32, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}, many_blocks}) {
     const Operands in(random, s);
     for (const auto& variant : test::variants()) {
       if (!variant.kernels->conv2d_winograd) continue;
       CAPTURE(variant.name);
+      const auto sums = [&] {
+        std::vector<float> y(output_size(s));
+        std::vector<double> both(2 * size_of(s.o));
+        variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data(), nullptr, both.data(), both.data() + s.o);
+        return both;
+      };
       Results<float> one;
+      std::vector<double> sums_of_one;
       {
         const test::Threads threads(1);
         one = run(*variant.kernels, s, in);
+        sums_of_one = sums();
       }
       for (int n : {2, 3}) {
         const test::Threads threads(n);
         CHECK(run(*variant.kernels, s, in) == one);
+        CHECK(sums() == sums_of_one);
       }
     }
   }

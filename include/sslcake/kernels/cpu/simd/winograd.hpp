@@ -20,11 +20,12 @@ struct WinogradBlock {
   }
 };
 
-/// Tiles per block: few enough that the transformed numbers stay in the last cache, enough to read the transformed
-/// weights (which may not fit there) seldom.
+/// Tiles per block: few enough that the transformed numbers stay in the faster caches, enough that they are not outnumbered
+/// by the transformed weights, all of which are read for every block.
 inline std::int64_t winograd_block(const detail::WinogradMap& map) {
-  constexpr std::int64_t wanted_floats = 2 << 20, least = 128;
-  std::int64_t most = wanted_floats / (detail::winograd_points * (map.channels + map.results));
+  constexpr std::int64_t wanted_floats = 1 << 18;  // 1 MB; with 8 MB, Zen 3 loses a third at 48 and 64 channels
+  const std::int64_t both = map.channels + map.results, least = map.channels * map.results / both;
+  std::int64_t most = wanted_floats / (detail::winograd_points * both);
   most = most < least ? least : most;
   const std::int64_t tiles = map.tiles(), blocks = (tiles + most - 1) / most;
   return ((tiles + blocks - 1) / blocks + tile_rows - 1) / tile_rows * tile_rows;
@@ -106,18 +107,20 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
   pack_winograd(s, input_grad, w, weights);
 
   const std::int64_t tiles = map.tiles(), block = winograd_block(map), blocks = (tiles + block - 1) / block;
-  const std::int64_t chunks = chunk_count(block, 8), parts = weights.panels < 8 ? 1 : 4;
-  const WinogradBlock from(block, map.channels), to(block, map.results);
-  const Workspace<const float*> rows(block + tile_rows);
-  for (std::int64_t i = 0; i < rows.size(); ++i) rows[i] = from.at(0, i);
-  const Workspace<S> padding(map.channels), spare(chunks * map.results);
+  // Many blocks: each thread takes one, in caches of its own, and waits for nobody. Few: all threads share each.
+  const bool many = blocks >= 16;
+  const std::int64_t chunks = many ? 1 : chunk_count(block, 8), parts = weights.panels < 8 ? 1 : 4;
+  const Workspace<S> padding(map.channels);
   const Workspace<float> zeros(map.results), partial(sum ? blocks * chunks * 2 * map.results : 0);
   std::fill_n(padding.data(), map.channels, S(0.0f));
   std::fill_n(zeros.data(), map.results, 0.0f);
   if (sum) std::memset(partial.data(), 0, sizeof(float) * static_cast<std::size_t>(partial.size()));
 
-  for (std::int64_t first = 0; first < tiles; first += block) {
-    const std::int64_t count = tiles - first < block ? tiles - first : block;
+  const auto run_block = [&](std::int64_t which, const WinogradBlock& from, const WinogradBlock& to) {
+    const std::int64_t first = which * block, count = tiles - first < block ? tiles - first : block;
+    const Workspace<S> spare(chunks * map.results);
+    const Workspace<const float*> rows(block + tile_rows);
+    for (std::int64_t i = 0; i < rows.size(); ++i) rows[i] = from.at(0, i);
     parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
       const S* pixels[36];
       float* points[36];
@@ -136,7 +139,7 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
       const float* points[36];
       S* pixels[16];
       S* outside = spare.data() + chunk * map.results;
-      float* sums = sum ? partial.data() + (first / block * chunks + chunk) * 2 * map.results : nullptr;
+      float* sums = sum ? partial.data() + (which * chunks + chunk) * 2 * map.results : nullptr;
       for (std::int64_t t = count * chunk / chunks; t < count * (chunk + 1) / chunks; ++t) {
         to.rows(t, points);
         map.result<S>(first + t, result, outside, pixels);
@@ -144,6 +147,14 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
         if (sum) add_tile_sums<S>(pixels, outside, map.results, center ? center : zeros.data(), sums, sums + map.results);
       }
     });
+  };
+  if (many) {
+    parallel_chunks(blocks, [&](std::int64_t which) {
+      run_block(which, WinogradBlock(block, map.channels), WinogradBlock(block, map.results));
+    });
+  } else {
+    const WinogradBlock from(block, map.channels), to(block, map.results);
+    for (std::int64_t which = 0; which < blocks; ++which) run_block(which, from, to);
   }
   if (!sum) return;
   for (std::int64_t o = 0; o < map.results; ++o) sum[o] = sum_sq[o] = 0;
