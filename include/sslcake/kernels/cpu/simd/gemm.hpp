@@ -64,7 +64,7 @@ inline void pack_columns(detail::View a, std::int64_t m, std::int64_t k, std::in
 /// One thread's part of a product: C (m,n) = or += A (m,k) · B (k,n).
 inline void gemm_block(std::int64_t m, std::int64_t n, std::int64_t k, detail::View a, detail::View b, float* c, std::int64_t ldc,
                        bool accumulate) {
-  constexpr std::int64_t block_rows = 16 * tile_rows, block_columns = 32 * tile_columns;
+  constexpr std::int64_t block_rows = 16 * tile_rows, block_columns = 16 * tile_columns;
   const std::int64_t depth_most = k < block_depth ? k : block_depth;
   const std::int64_t columns_most = n < block_columns ? n : block_columns;
   const std::int64_t rows_most = m < block_rows ? m : block_rows;
