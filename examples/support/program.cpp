@@ -1,9 +1,11 @@
 #include "support/program.hpp"
 
 #include <signal.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <new>
 #include <sslcake/core/random.hpp>
@@ -52,6 +54,15 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
 void prepare_out(const Options& options, std::initializer_list<const char*> files) {
   sslcake::io::make_folders(options.out);
   for (const auto* file : files) const sslcake::io::OutputFile only_opened(options.out + "/" + file);
+}
+
+void need_room(const Options& options, std::int64_t bytes) {
+  struct statvfs disk {};
+  if (statvfs(options.out.c_str(), &disk) != 0) return;  // unknown: writing will tell
+  const double room = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize), needed = static_cast<double>(bytes);
+  if (needed > room)
+    sslcake::fail("write", options.out, " is to hold ", std::ceil(needed / 1024), " KB, but its disk has only ", std::floor(room / 1024),
+                  " KB left; free some space, or choose another --out");
 }
 
 bool stop_requested() { return stop_flag != 0; }

@@ -2,6 +2,7 @@
 // progress becomes lines on the terminal. All of it is here and not in the library, which prints and catches nothing.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <string>
@@ -27,6 +28,8 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
 /// Makes --out and finds out whether these files can be written there: to be called before the work whose results they are
 /// to hold. Errors: sslcake::Error.
 void prepare_out(const Options& options, std::initializer_list<const char*> files);
+/// Finds out whether there is room for so many bytes in --out, which exists. Errors: sslcake::Error.
+void need_room(const Options& options, std::int64_t bytes);
 
 /// True once SIGINT (Ctrl-C) or SIGTERM came, if `stop_on_signals` was called. A second signal ends the program at once.
 bool stop_requested();

@@ -84,7 +84,9 @@ grep -q 'simclr: .*cannot write stopped/.*: the file would exceed the size limit
 if mkdir disk && mount -t tmpfs -o size=64k tmpfs disk 2>/dev/null; then  # the superuser can have a real one
   "$bin/simclr" $options --out disk/run >out 2>err
   status=$?
+  "$bin/embed" --run whole --out disk >embed_out 2>embed_err && fail 'embed found room on a full disk'
   umount disk
+  grep -q 'disk is to hold 1250 KB, but its disk has only [0-9]* KB left' embed_err || fail 'embed does not see at once that there is no room'
   [ $status -eq 1 ] || fail 'a full disk does not end with exit code 1'
   grep -q 'the disk is full; free some space or write elsewhere' err || fail 'no clear message for a full disk'
 else
