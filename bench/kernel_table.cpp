@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "machine.hpp"
+#include "shapes.hpp"
 
 namespace ssl = sslcake;
 namespace kernels = ssl::kernels;
@@ -92,46 +93,6 @@ void print_convolution(const kernels::ConvShape& s, const Peaks& peaks) {
   std::fflush(stdout);
 }
 
-std::vector<kernels::ConvShape> resnet18(std::int64_t views) {
-  std::vector<kernels::ConvShape> all;
-  const auto add = [&](std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel, std::int64_t stride) {
-    all.push_back({.n = views, .h = size, .w = size, .c = c, .o = o, .kh = kernel, .kw = kernel, .stride_h = stride, .stride_w = stride,
-                   .pad_h = kernel / 2, .pad_w = kernel / 2});
-  };
-  add(32, 3, 64, 3, 1);
-  for (std::int64_t stage = 0, size = 32, c = 64; stage < 4; ++stage, size /= stage > 1 ? 2 : 1) {
-    if (stage > 0) {
-      add(size, c, 2 * c, 3, 2);
-      add(size, c, 2 * c, 1, 2);
-      c *= 2;
-    }
-    add(stage > 0 ? size / 2 : size, c, c, 3, 1);
-  }
-  return all;
-}
-
-std::vector<kernels::ConvShape> resnet50(std::int64_t views) {
-  std::vector<kernels::ConvShape> all;
-  const auto add = [&](std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel, std::int64_t stride) {
-    all.push_back({.n = views, .h = size, .w = size, .c = c, .o = o, .kh = kernel, .kw = kernel, .stride_h = stride, .stride_w = stride,
-                   .pad_h = kernel / 2, .pad_w = kernel / 2});
-  };
-  add(128, 3, 64, 7, 2);
-  std::int64_t in = 64, size = 32;  // behind the pooling
-  for (std::int64_t stage = 0, width = 64; stage < 4; ++stage, width *= 2) {
-    const std::int64_t stride = stage > 0 ? 2 : 1;
-    add(size, in, width, 1, 1);
-    add(size, width, width, 3, stride);
-    add(size, in, 4 * width, 1, stride);
-    size /= stride;
-    add(size, width, 4 * width, 1, 1);
-    add(size, 4 * width, width, 1, 1);
-    if (stage > 0) add(size, width, width, 3, 1);
-    in = 4 * width;
-  }
-  return all;
-}
-
 }  // namespace
 
 int main(int count, char** arguments) try {
@@ -165,11 +126,11 @@ int main(int count, char** arguments) try {
   for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) print_product(n, peaks);
   std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "", "bfloat16:", "", "", "ResNet-18",
               "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
-  auto all = resnet18(views);
+  auto all = bench::resnet18(views);
   if (quick) all.resize(2);
   for (const auto& s : all) print_convolution(s, peaks);
   std::printf("ResNet-50\n");
-  all = resnet50(views);
+  all = bench::resnet50(views);
   if (quick) all.resize(2);
   for (const auto& s : all) print_convolution(s, peaks);
   if (scaling) {
