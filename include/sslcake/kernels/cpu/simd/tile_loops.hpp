@@ -95,12 +95,12 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
       for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
     }
     const float *a = in.a, *b = in.b;
-    const std::int64_t b_step = in.b_step, count = in.count;
+    const std::int64_t a_step = in.a_step, b_step = in.b_step, count = in.count;
     if (in.pairs)
       for (const std::int32_t *pair = in.pairs, *end = pair + 2 * count; pair != end; pair += 2)
-        add_step<R, V>(sum, a + std::int64_t{pair[0]} * tile_rows, b + pair[1] * b_step);
+        add_step<R, V>(sum, a + pair[0] * a_step, b + pair[1] * b_step);
     else
-      for (std::int64_t i = 0; i < count; ++i, a += tile_rows, b += b_step) add_step<R, V>(sum, a, b);
+      for (std::int64_t i = 0; i < count; ++i, a += a_step, b += b_step) add_step<R, V>(sum, a, b);
     SSLCAKE_UNROLL
     for (int r = 0; r < R; ++r) {
       SSLCAKE_UNROLL

@@ -165,39 +165,6 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
     }
 }
 
-/// out[r][0 .. V·lanes) = (or +=) sum over rows t of a[t][r] · b[t].
-template <int R, int V>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void cross_tile(std::int64_t count, const float* a, std::int64_t a_step, const float* b,
-                                                     std::int64_t b_step, float* const* out, bool accumulate) {
-  Vector sum[R][V];
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    __builtin_prefetch(out[r], 1);
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
-  }
-  for (std::int64_t t = 0; t < count; ++t, a += a_step, b += b_step) {
-    Vector right[V];
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) right[v] = *reinterpret_cast<const UnalignedVector*>(b + v * lanes);
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const float left = a[r];
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) sum[r][v] += left * right[v];
-    }
-  }
-  SSLCAKE_UNROLL
-  for (int r = 0; r < R; ++r) {
-    SSLCAKE_UNROLL
-    for (int v = 0; v < V; ++v) {
-      float* to = out[r] + v * lanes;
-      if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
-      *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
-    }
-  }
-}
-
 /// dw (O, C) = or += sum over tiles of dy (tiles, O) times x (tiles, C), at one point.
 inline void winograd_cross(std::int64_t point, std::int64_t tiles, const ConvShape& s, const WinogradBlock& dy, const WinogradBlock& x,
                            const WinogradBlock& dw, bool accumulate) {
@@ -207,9 +174,9 @@ inline void winograd_cross(std::int64_t point, std::int64_t tiles, const ConvSha
       for (std::int64_t o = 0; o < s.o; o += tile_rows) {
         float* out[tile_rows];
         for (int r = 0; r < tile_rows; ++r) out[r] = dw.at(point, o + r) + c;
-        const bool add = accumulate || t > 0;
-        if (s.c - c > lanes) cross_tile<tile_rows, 2>(count, dy.at(point, t) + o, dy.pitch, x.at(point, t) + c, x.pitch, out, add);
-        else cross_tile<tile_rows, 1>(count, dy.at(point, t) + o, dy.pitch, x.at(point, t) + c, x.pitch, out, add);
+        const OuterInput in{nullptr, count, dy.at(point, t) + o, x.at(point, t) + c, x.pitch, dy.pitch};
+        if (s.c - c > lanes) Tiles<false>::run<tile_rows, 2>(in, out, accumulate || t > 0);
+        else Tiles<false>::run<tile_rows, 1>(in, out, accumulate || t > 0);
       }
   }
 }
