@@ -32,17 +32,34 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
   }
 #endif
 
-  /// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[r][tap + step] · b[tap][step].
-  /// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
   template <int R, int V>
-  SSLCAKE_TILE_TARGET SSLCAKE_NOINLINE static void run(const TileInput& in, float* const* out, bool accumulate) {
-    Vector sum[R][V];
+  SSLCAKE_TILE_TARGET SSLCAKE_ALWAYS_INLINE static void clear(Vector (&sum)[R][V], float* const* out) {
     SSLCAKE_UNROLL
     for (int r = 0; r < R; ++r) {
       __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
       SSLCAKE_UNROLL
       for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
     }
+  }
+  template <int R, int V>
+  SSLCAKE_TILE_TARGET SSLCAKE_ALWAYS_INLINE static void put(Vector (&sum)[R][V], float* const* out, bool accumulate) {
+    SSLCAKE_UNROLL
+    for (int r = 0; r < R; ++r) {
+      SSLCAKE_UNROLL
+      for (int v = 0; v < V; ++v) {
+        float* to = out[r] + v * lanes;
+        if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
+        *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
+      }
+    }
+  }
+
+  /// out[r][0 .. V·lanes) = (or +=) sum over taps and steps of rows[r][tap + step] · b[tap][step].
+  /// With R = 6 rows and V = 2 vectors, 12 of AVX2's 16 registers hold sums, 2 the right factor, 1 the left.
+  template <int R, int V>
+  SSLCAKE_TILE_TARGET SSLCAKE_NOINLINE static void run(const TileInput& in, float* const* out, bool accumulate) {
+    Vector sum[R][V];
+    clear<R, V>(sum, out);
     const std::int64_t depth = in.depth, b_step = in.b_step;
     for (const detail::TapStep *tap = in.taps, *end = tap + in.tap_count; tap != end; ++tap) {
       const float* a[R];
@@ -61,15 +78,7 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
         }
       }
     }
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) {
-        float* to = out[r] + v * lanes;
-        if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
-        *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
-      }
-    }
+    put<R, V>(sum, out, accumulate);
   }
 
   template <int R, int V>
@@ -88,12 +97,7 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
   template <int R, int V>
   SSLCAKE_TILE_TARGET SSLCAKE_NOINLINE static void run(const OuterInput& in, float* const* out, bool accumulate) {
     Vector sum[R][V];
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      __builtin_prefetch(out[r], 1);  // wanted at the end: the sums need not wait for what was there before
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) sum[r][v] = Vector{};
-    }
+    clear<R, V>(sum, out);
     const float *a = in.a, *b = in.b;
     const std::int64_t a_step = in.a_step, b_step = in.b_step, count = in.count;
     if (in.pairs)
@@ -101,15 +105,7 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
         add_step<R, V>(sum, a + pair[0] * a_step, b + pair[1] * b_step);
     else
       for (std::int64_t i = 0; i < count; ++i, a += a_step, b += b_step) add_step<R, V>(sum, a, b);
-    SSLCAKE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      SSLCAKE_UNROLL
-      for (int v = 0; v < V; ++v) {
-        float* to = out[r] + v * lanes;
-        if (accumulate) sum[r][v] += *reinterpret_cast<const UnalignedVector*>(to);
-        *reinterpret_cast<UnalignedVector*>(to) = sum[r][v];
-      }
-    }
+    put<R, V>(sum, out, accumulate);
   }
 };
 
