@@ -8,10 +8,19 @@
 
 namespace bench {
 
-inline sslcake::kernels::ConvShape square(std::int64_t views, std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel,
-                                          std::int64_t stride) {
-  return {.n = views, .h = size, .w = size, .c = c, .o = o, .kh = kernel, .kw = kernel, .stride_h = stride, .stride_w = stride,
-          .pad_h = kernel / 2, .pad_w = kernel / 2};
+inline sslcake::kernels::ConvShape square(std::int64_t views, std::int64_t size, std::int64_t c, std::int64_t o,
+                                          std::int64_t kernel, std::int64_t stride) {
+  return {.n = views,
+          .h = size,
+          .w = size,
+          .c = c,
+          .o = o,
+          .kh = kernel,
+          .kw = kernel,
+          .stride_h = stride,
+          .stride_w = stride,
+          .pad_h = kernel / 2,
+          .pad_w = kernel / 2};
 }
 
 /// With the 3x3 stem, at 32x32.

@@ -33,10 +33,11 @@ int main(int argc, char** argv) {
     support::prepare_out(options, {"features.npy", "files.txt", "labels.npy"});
     const auto split = part == "test" ? data::Split::test : part == "unlabeled" ? data::Split::unlabeled : data::Split::train;
     const auto pictures = support::open_part(options, split, encoder.size);
-    support::need_room(options, pictures->size() * 4 * encoder.encoder.dim());
+    const auto dims = encoder.encoder.stage_dims();
+    if (stage > static_cast<std::int64_t>(dims.size()))
+      throw support::UsageError(concat("--stage expects a number up to ", dims.size(), " for this encoder, got ", stage));
+    support::need_room(options, pictures->size() * 4 * (stage > 0 ? dims[static_cast<std::size_t>(stage - 1)] : encoder.encoder.dim()));
     const auto set = eval::extract(encoder.encoder, pictures, encoder.recipe, {.batch = options.batch, .stages = stage > 0});
-    if (stage > static_cast<std::int64_t>(set.stages.size()))
-      throw support::UsageError(concat("--stage expects a number up to ", set.stages.size(), " for this encoder, got ", stage));
     const Tensor features = stage > 0 ? set.stages[static_cast<std::size_t>(stage - 1)] : set.features;
 
     std::string names;

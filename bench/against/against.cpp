@@ -34,7 +34,8 @@ struct Options {
 std::vector<double> gains;
 
 double value(const ssl::Tensor& t, std::int64_t i) {
-  return t.dtype() == ssl::DType::bfloat16 ? static_cast<double>(static_cast<float>(t.data<ssl::bfloat16>()[i])) : static_cast<double>(t.data<float>()[i]);
+  return t.dtype() == ssl::DType::bfloat16 ? static_cast<double>(static_cast<float>(t.data<ssl::bfloat16>()[i]))
+                                           : static_cast<double>(t.data<float>()[i]);
 }
 
 /// `run(side, result)` is one run.
@@ -48,7 +49,10 @@ void compare(const std::string& title, double operations, const ssl::Shape& shap
     double now[2];
     for (int k = 0; k < 2; ++k) {
       const int which = options.swap ? 1 - k : k;
-      now[which] = bench::seconds([&] { for (int i = 0; i < repeat; ++i) run(*sides[which], results[which].mutable_raw()); }) / repeat;
+      now[which] = bench::seconds([&] {
+                     for (int i = 0; i < repeat; ++i) run(*sides[which], results[which].mutable_raw());
+                   }) /
+                   repeat;
     }
     if (turn < 0) continue;
     for (int k = 0; k < 2; ++k) times[k].push_back(now[k]);
@@ -60,17 +64,22 @@ void compare(const std::string& title, double operations, const ssl::Shape& shap
     largest = std::max(largest, std::fabs(value(results[0], i)));
   }
   gains.push_back(bench::median(ratios));
-  std::printf("%-40s %8.1f %8.1f %7.2fx %10.1e\n", title.c_str(), operations / bench::median(times[0]) * 1e-9, operations / bench::median(times[1]) * 1e-9,
-              gains.back(), largest > 0 ? difference / largest : difference);
+  std::printf("%-40s %8.1f %8.1f %7.2fx %10.1e\n", title.c_str(), operations / bench::median(times[0]) * 1e-9,
+              operations / bench::median(times[1]) * 1e-9, gains.back(), largest > 0 ? difference / largest : difference);
   std::fflush(stdout);
 }
 
 void compare_product(std::int64_t m, std::int64_t n, std::int64_t k, bool trans_a, bool trans_b) {
   ssl::Random random(1, ssl::Purpose::test);
   const ssl::Tensor a = ssl::random_normal({m, k}, random), b = ssl::random_normal({k, n}, random);
-  compare(ssl::concat("product ", m, " x ", k, " x ", n, trans_a ? "  At B" : trans_b ? "  A Bt" : "  A B"),
+  compare(ssl::concat("product ", m, " x ", k, " x ", n,
+                      trans_a   ? "  At B"
+                      : trans_b ? "  A Bt"
+                                : "  A B"),
           2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k), {m, n}, ssl::DType::float32,
-          [&](const Side& side, void* result) { side.product(trans_a, trans_b, m, n, k, a.data<float>(), b.data<float>(), static_cast<float*>(result)); });
+          [&](const Side& side, void* result) {
+            side.product(trans_a, trans_b, m, n, k, a.data<float>(), b.data<float>(), static_cast<float*>(result));
+          });
 }
 
 void compare_convolution(const ssl::kernels::ConvShape& s, int direction) {
@@ -78,13 +87,14 @@ void compare_convolution(const ssl::kernels::ConvShape& s, int direction) {
   if (direction == 1 && s.c < 8) return;  // of pictures, which no step needs
   ssl::Random random(1, ssl::Purpose::test);
   const auto type = options.bfloat16 ? ssl::DType::bfloat16 : ssl::DType::float32;
-  const ssl::Tensor x = ssl::random_normal({s.n, s.h, s.w, s.c}, random).to(type), w = ssl::random_normal({s.o, s.kh, s.kw, s.c}, random),
+  const ssl::Tensor x = ssl::random_normal({s.n, s.h, s.w, s.c}, random).to(type),
+                    w = ssl::random_normal({s.o, s.kh, s.kw, s.c}, random),
                     dy = ssl::random_normal({s.n, s.oh(), s.ow(), s.o}, random).to(type);
   const ssl::Tensor& first = direction == 1 ? dy : x;
   const ssl::Tensor& second = direction == 2 ? dy : w;
   const ssl::Tensor& like = direction == 0 ? dy : direction == 1 ? x : w;
-  compare(ssl::concat(s.kh, "x", s.kw, "/", s.stride_h, " ", s.c, " -> ", s.o, " at ", s.h, "  ", names[direction]), 2 * s.multiply_adds(),
-          like.shape(), like.dtype(), [&](const Side& side, void* result) {
+  compare(ssl::concat(s.kh, "x", s.kw, "/", s.stride_h, " ", s.c, " -> ", s.o, " at ", s.h, "  ", names[direction]),
+          2 * s.multiply_adds(), like.shape(), like.dtype(), [&](const Side& side, void* result) {
             side.convolve({s.n, s.h, s.c, s.o, s.kh, s.stride_h}, direction, options.bfloat16, first.raw(), second.raw(), result);
           });
 }
@@ -101,7 +111,12 @@ int main(int count, char** arguments) try {
     else if (option == "--repetitions" && number > 0) options.repetitions = number, ++i;
     else if (option == "--views" && number > 0) options.views = number, ++i;
     else if (option == "--only" && i + 1 < count) options.only = arguments[++i];
-    else return std::fprintf(stderr, "expected --threads N, --repetitions N, --views N, --only product|forward|input|weight, --bfloat16 or --swap, got %s\n", arguments[i]), 2;
+    else
+      return std::fprintf(stderr,
+                          "expected --threads N, --repetitions N, --views N, --only product|forward|input|weight, --bfloat16 or "
+                          "--swap, got %s\n",
+                          arguments[i]),
+             2;
   }
   ssl::set_threads(options.threads);
   for (const Side* side : {&side_before, &side_now}) side->set_threads(options.threads);
@@ -110,7 +125,8 @@ int main(int count, char** arguments) try {
   const auto wanted = [](const char* what) { return options.only.empty() || options.only == what; };
   if (wanted("product")) {
     for (const std::int64_t n : {512, 1024})
-      for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}}) compare_product(n, n, n, left, right);
+      for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}})
+        compare_product(n, n, n, left, right);
     const std::int64_t tokens = 65 * options.views;  // a transformer's layer: forward, input gradient, weight gradient
     compare_product(tokens, 1536, 384, false, true);
     compare_product(tokens, 384, 1536, false, false);

@@ -12,7 +12,8 @@ namespace {
 
 namespace kernels = sslcake::kernels;
 
-void product(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c) {
+void product(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b,
+             float* c) {
   kernels::gemm(trans_a, trans_b, m, n, k, a, trans_a ? m : k, b, trans_b ? k : n, c, n);
 }
 
@@ -25,8 +26,17 @@ void convolve_as(const kernels::ConvShape& s, int direction, const void* first, 
 }
 
 void convolve(const Extents& e, int direction, bool bfloat16, const void* first, const void* second, void* result) {
-  const kernels::ConvShape s{.n = e.n, .h = e.size, .w = e.size, .c = e.c, .o = e.o, .kh = e.kernel, .kw = e.kernel,
-                             .stride_h = e.stride, .stride_w = e.stride, .pad_h = e.kernel / 2, .pad_w = e.kernel / 2};
+  const kernels::ConvShape s{.n = e.n,
+                             .h = e.size,
+                             .w = e.size,
+                             .c = e.c,
+                             .o = e.o,
+                             .kh = e.kernel,
+                             .kw = e.kernel,
+                             .stride_h = e.stride,
+                             .stride_w = e.stride,
+                             .pad_h = e.kernel / 2,
+                             .pad_w = e.kernel / 2};
   if (bfloat16) convolve_as<sslcake::bfloat16>(s, direction, first, second, result);
   else convolve_as<float>(s, direction, first, second, result);
 }

@@ -9,7 +9,8 @@ struct Extents {
 
 struct Side {
   void (*set_threads)(int threads);
-  void (*product)(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c);
+  void (*product)(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b,
+                  float* c);
   /// direction 0: y from x and w; 1: dx from dy and w; 2: dw from x and dy. Pictures are float, or the upper halves of floats.
   void (*convolve)(const Extents& extents, int direction, bool bfloat16, const void* first, const void* second, void* result);
 };

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <new>
 #include <sslcake/core/random.hpp>
@@ -59,9 +58,10 @@ void prepare_out(const Options& options, std::initializer_list<const char*> file
 void need_room(const Options& options, std::int64_t bytes) {
   struct statvfs disk {};
   if (statvfs(options.out.c_str(), &disk) != 0) return;  // unknown: writing will tell
-  const double room = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize), needed = static_cast<double>(bytes);
-  if (needed > room)
-    sslcake::fail("write", options.out, " is to hold ", std::ceil(needed / 1024), " KB, but its disk has only ", std::floor(room / 1024),
+  const std::int64_t needed = (bytes + 1023) / 1024;
+  const double room = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize) / 1024;
+  if (static_cast<double>(needed) > room)
+    sslcake::fail("write", options.out, " is to hold ", needed, " KB, but its disk has only ", static_cast<std::int64_t>(room),
                   " KB left; free some space, or choose another --out");
 }
 

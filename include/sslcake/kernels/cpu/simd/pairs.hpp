@@ -127,8 +127,9 @@ class PairedWeightGrad {
     const std::int64_t whole = count / tile_columns, rest = count % tile_columns, step = rest > lanes ? tile_columns : lanes;
     for (std::int64_t p = 0; p < pairs; ++p) {
       const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
-      for (std::int64_t soon = 2 * (p + rows_ahead / 2); soon < 2 * pairs && soon < 2 * (p + rows_ahead / 2) + 2; ++soon)
-        if (seen[soon]) prefetch_row(seen[soon] + c, count);
+      if (const std::int64_t soon = p + rows_ahead / 2; soon < pairs)
+        for (int i = 0; i < 2; ++i)
+          if (const bfloat16* pixel = seen[2 * soon + i]) prefetch_row(pixel + c, count);
       if (first) first += c;
       if (second) second += c;
       float* to = out + p * tile_columns;

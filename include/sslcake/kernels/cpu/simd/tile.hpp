@@ -42,8 +42,7 @@ struct OuterInput {
   const std::int32_t* pairs;  // null: (0,0), (1,1), ...
   std::int64_t count;
   const float *a, *b;
-  std::int64_t b_step;               // from pixel to pixel
-  std::int64_t a_step = tile_rows;
+  std::int64_t b_step, a_step = tile_rows;  // from pixel to pixel
 };
 
 /// The tiles by the type of the left factor's numbers: float, or pairs of bfloat16.

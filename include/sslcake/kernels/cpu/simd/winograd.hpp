@@ -23,7 +23,8 @@ struct WinogradBlock {
 /// Tiles per block: few enough that the transformed numbers stay in the faster caches, enough that they are not outnumbered
 /// by the transformed weights, all of which are read for every block.
 inline std::int64_t winograd_block(const detail::WinogradMap& map) {
-  constexpr std::int64_t wanted_floats = 1 << 18;  // 1 MB; with 8 MB, Zen 3 loses a third at 48 and 64 channels
+  // 1 MB: at 64 channels 1.3 to 1.6 times the speed of 8 MB (bench/against.sh --threads 1 on Zen 3).
+  constexpr std::int64_t wanted_floats = 1 << 18;
   const std::int64_t both = map.channels + map.results, least = map.channels * map.results / both;
   std::int64_t most = wanted_floats / (detail::winograd_points * both);
   most = most < least ? least : most;
