@@ -46,6 +46,8 @@ cmp dots/network.png dots2/network.png || fail 'dots --config gave another pictu
 "$bin/embed" --encoder run/encoder.safetensors --limit 50 --out run >embed2.txt 2>&1 || { cat embed2.txt; fail 'embed into the run'; }
 cmp run/config.json config-of-the-run.json || fail 'the configuration of the training was written over'
 grep -q '"program": "embed"' features/config.json || fail 'embed left no config.json'
+"$bin/embed" --encoder run/encoder.safetensors --limit 50 --stage 9 --out stage >out 2>err && fail 'embed took a stage that does not exist'
+grep -q -e '--stage expects a number up to 3 for this encoder, got 9' err || fail 'no clear message for a stage that does not exist'
 "$bin/embed" --config features/config.json --out features2 >embed3.txt 2>&1 || { cat embed3.txt; fail 'embed --config'; }
 cmp features/features.npy features2/features.npy || fail 'embed --config gave other features'
 "$bin/similar" --run run --limit 60 --random 200 --tile 1024 --out big >big.txt 2>&1 && fail 'a sheet of any size'
