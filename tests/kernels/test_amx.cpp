@@ -174,6 +174,24 @@ TEST_CASE("amx: results too many for the caches have the bits of those of one pi
   CHECK(together == alone);
 }
 
+TEST_CASE("amx: results pass the caches only where every pixel begins on a line") {
+  const auto classes = [](std::int64_t c, std::int64_t stride) {
+    return kernels::detail::input_grad_correlations({.n = 64, .h = 128, .w = 128, .c = c, .o = 8, .kh = stride, .kw = stride,
+                                                     .stride_h = stride, .stride_w = stride});
+  };
+  const auto* line = reinterpret_cast<const bfloat16*>(std::uintptr_t{4096});
+  int whole = 0, broken = 0;
+  for (const auto& c : classes(64, 2)) {
+    CHECK(kernels::detail::passes_caches(c, line));
+    CHECK(!kernels::detail::passes_caches(c, line + 16));
+    ++whole;
+  }
+  // Pixels of 40 channels: those of one class lie 160 apart, which are whole lines, but three classes of four begin between lines.
+  for (const auto& c : classes(40, 4)) broken += !kernels::detail::passes_caches(c, line);
+  CHECK(whole == 4);
+  CHECK(broken == 12);
+}
+
 TEST_CASE("amx: blocks waste few products") {
   // Products of 32,768 multiply-adds, against what the convolution has.
   const auto waste = [](const ConvShape& s) {

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "sslcake/core/random.hpp"
@@ -34,6 +35,7 @@ TEST_CASE("the exponential of every variant is exact to two units in the last pl
     CHECK(kernel_exp(0) == 1);
     CHECK(kernel_exp(-1e30f) == 0);
     CHECK(kernel_exp(-200) == 0);
+    CHECK(kernel_exp(-std::numeric_limits<float>::infinity()) == 0);
     CHECK(std::isnan(kernel_exp(std::nanf(""))));
   });
 }

@@ -26,6 +26,12 @@ std::atomic<std::int64_t> products{0};
 
 [[noreturn]] void fault(const std::string& what) { throw std::logic_error("[tile model] " + what); }
 
+}  // namespace
+
+void TileModel::misaligned() { fault("a store past the caches begins at no multiple of 32 bytes"); }
+
+namespace {
+
 Tile& tile(int index) {
   if (!state.configured) fault("tiles are used before they are configured");
   if (index < 0 || index > 7) fault("there is no tile " + std::to_string(index));

@@ -38,13 +38,15 @@ struct TileModel {
     multiply(c, a, b);
   }
 
-  // Beside the tiles: rounding (denormal results stay what they are), and a store that need not pass the caches here.
+  // Beside the tiles: rounding (denormal results stay what they are), and a store that need not pass the caches here, but
+  // has the alignment that VMOVNTPS asks for.
   template <class V>
   SSLCAKE_ALWAYS_INLINE static void round(const V& sums, sslcake::bfloat16* to) {
     sslcake::kernels::store(sums, to);
   }
   template <class V>
   SSLCAKE_ALWAYS_INLINE static void stream(const V& sums, sslcake::bfloat16* to) {
+    if (reinterpret_cast<std::uintptr_t>(to) % 32 != 0) misaligned();
     sslcake::kernels::store(sums, to);
   }
 
@@ -54,6 +56,7 @@ struct TileModel {
   static void store(int tile, void* data, std::int64_t stride);
   static void multiply(int c, int a, int b);
 
+  [[noreturn]] static void misaligned();
   static bool configured();          // this thread's tiles
   static std::int64_t multiplies();  // products so far, of all threads
 };

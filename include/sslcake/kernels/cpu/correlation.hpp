@@ -37,6 +37,14 @@ struct Correlation {
   std::int64_t window = 1;                               // neighbouring source pixels that one tap takes as one
 };
 
+/// Whether results in bfloat16 go past the caches: so many that whoever reads them next would not find them there (a line
+/// that is only written would otherwise be fetched first), and every 32 channels of every pixel one whole line of 64 bytes.
+inline bool passes_caches(const Correlation& c, const void* result) {
+  constexpr std::int64_t many = 8 << 20, line = 32;
+  return c.images * c.rows * c.columns * c.result_pixel >= many && reinterpret_cast<std::uintptr_t>(result) % 64 == 0 &&
+         c.result_begin % line == 0 && c.result_image % line == 0 && c.result_row % line == 0 && c.result_pixel % line == 0;
+}
+
 /// The forward pass. With few channels (`windows`), a whole row of the kernel is one tap: its pixels lie side by side.
 Correlation forward_correlation(const ConvShape& shape, bool windows);
 /// One per class of input positions that exists; classes without any tap are included (their gradient is zero).

@@ -30,11 +30,11 @@ constexpr const char* name_of(Isa isa) {
 }
 
 /// Whether this CPU (and operating system) can run the variant. Of Linux, which hands out the tiles of AMX on request
-/// only, they are requested by the first call that asks.
+/// only, they are requested by the first call that asks; the answer is kept.
 bool supports(Isa isa);
 
 /// The variant in use: the best that the CPU supports (amx only by request), or the one that the environment variable SSLCAKE_KERNELS
-/// names (reference, portable, avx2, avx512, avx512bf16, amx). Throws Error where that names none or one that this CPU lacks.
+/// names (reference, portable, avx2, avx512, avx512bf16, amx). Throws Error where that names none or one that is not supported.
 Isa isa();
 
 /// Chooses another one, for tests and comparisons; throws Error if the CPU lacks it. Not while kernels are running.

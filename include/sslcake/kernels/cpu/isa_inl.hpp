@@ -35,7 +35,7 @@ inline bool has_tiles() {
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   if ((low & tile_state) != tile_state) return false;
   // Tile data makes a thread's saved state 8 KB larger, so Linux (since 5.16) grants it to processes that ask, for all of
-  // their threads, and stops those that use it without.
+  // their threads, and stops those that use it without. It refuses where a thread's alternate signal stack is too small.
   constexpr long request_permission = 0x1023, tile_data = 18;
   long answer = 158;  // arch_prctl; asked without the C library, whose headers would come into every program
   __asm__ volatile("syscall" : "+a"(answer) : "D"(request_permission), "S"(tile_data) : "rcx", "r11", "memory");
@@ -52,10 +52,10 @@ inline Isa first_choice() {
   for (const Isa one : every_isa) {
     if (wanted && wanted == std::string(name_of(one))) {
       if (supports(one)) return one;
-      fail("kernels", "SSLCAKE_KERNELS asks for ", wanted, ", which this CPU lacks; possible here: ", supported_names());
+      fail("kernels", "SSLCAKE_KERNELS asks for ", wanted, ", which this CPU or its operating system does not offer; possible here: ", supported_names());
     }
     // The kernels for AMX have run on a model of it only: until they have run on hardware, they are to be asked for.
-    if (supports(one) && one != Isa::amx) best = one;
+    if (one != Isa::amx && supports(one)) best = one;
   }
   if (wanted && *wanted)
     fail("kernels", "SSLCAKE_KERNELS names no kernel variant: \"", wanted, "\"; possible here: ", supported_names());
@@ -93,7 +93,7 @@ SSLCAKE_INLINE Isa isa() { return detail::current_isa().load(std::memory_order_r
 
 SSLCAKE_INLINE void set_isa(Isa isa) {
   if (!supports(isa))
-    fail("set_isa", "this CPU lacks ", isa, "; possible here: ", detail::supported_names());
+    fail("set_isa", "this CPU or its operating system does not offer ", isa, "; possible here: ", detail::supported_names());
   detail::current_isa().store(isa, std::memory_order_relaxed);
 }
 

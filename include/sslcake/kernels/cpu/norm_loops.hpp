@@ -120,7 +120,7 @@ struct GradSums {
       const std::int64_t j = i + r * width;
       load(g, dy + j);
       load(v, x + j);
-      mask_gradient<by>(g, v, a, b, mask.result + j);
+      mask_gradient<by>(g, v, a, b, by == MaskBy::result ? mask.result + j : nullptr);
       if constexpr (by == MaskBy::result) store(g, masked + j);
       s += g;
       p += g * (v - m);

@@ -15,7 +15,7 @@ struct Lanes {
   typedef std::int32_t Int __attribute__((vector_size(4 * lanes)));
 };
 
-/// x becomes exp(x) for x <= 1 or so; below -87, where float32 runs out of normal numbers, 0. NaN stays NaN.
+/// x becomes exp(x) for x <= 1 or so; below -87, where float32 runs out of normal numbers, and for -infinity 0. NaN stays NaN.
 /// exp(x) = 2^n · exp(r) with n = round(x / ln 2), |r| <= ln(2)/2, where Taylor's polynomial of degree 7 is exact enough.
 template <int lanes>
 SSLCAKE_ALWAYS_INLINE void exp_in_place(typename Lanes<lanes>::Float& x) {
@@ -38,7 +38,7 @@ SSLCAKE_ALWAYS_INLINE void exp_in_place(typename Lanes<lanes>::Float& x) {
   const Int bits = (n + 127) << 23;
   Float power;
   __builtin_memcpy(&power, &bits, sizeof power);
-  x = x > floor ? p * power : zero * x;
+  x = x > floor ? p * power : x == x ? zero : x;
 }
 
 // By reference: a vector passed by value would have to follow a calling convention that differs by instruction set.

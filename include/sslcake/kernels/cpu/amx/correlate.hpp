@@ -82,13 +82,7 @@ class TiledCorrelation {
 
   std::int64_t parts() const { return plan_.parts(); }
 
-  /// Whether results go past the caches: so many that whoever reads them next would not find them there, and lying so that
-  /// a row of a block is one whole line.
-  bool streams() const {
-    constexpr std::int64_t many = 8 << 20;
-    return c_.images * c_.rows * c_.columns * c_.result_pixel >= many && c_.result_pixel % 32 == 0 &&
-           reinterpret_cast<std::uintptr_t>(result_) % 64 == 0;
-  }
+  bool streams() const { return detail::passes_caches(c_, result_); }
 
   void run(const Epilogue& epilogue) const {
     // Where there are few pixels, panels are shared out as well; each share copies the pixels anew.

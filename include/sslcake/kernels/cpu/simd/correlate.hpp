@@ -132,13 +132,8 @@ inline void round_panel(const detail::TilePlan::Tile* tiles, std::int64_t count,
         result[at[i * tile_rows + r] + j] = bfloat16(rows[i * tile_rows + r][j] + (bias ? bias[j] : 0.0f));
 }
 
-/// Whether results in bfloat16 go past the caches: so many that whoever reads them next would not find them there (a line
-/// that is only written would otherwise be fetched first), and lying so that a tile's row is one whole line.
-inline bool streams_results(const detail::Correlation& c, const void* result) {
-  constexpr std::int64_t many = 8 << 20;
-  return lanes == 16 && c.images * c.rows * c.columns * c.result_pixel >= many && c.result_pixel % tile_columns == 0 &&
-         reinterpret_cast<std::uintptr_t>(result) % 64 == 0;
-}
+/// Only with 64-byte vectors is a tile's row of bfloat16 one line.
+inline bool streams_results(const detail::Correlation& c, const void* result) { return lanes == 16 && detail::passes_caches(c, result); }
 
 /// What is stored as the result of products of floats, and of pairs of bfloat16.
 template <bool pairs>
