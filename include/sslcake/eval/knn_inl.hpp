@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -54,21 +55,27 @@ class BestK {
   bool full_ = false;
 };
 
+/// Whether one of the 16 numbers at `row` is above the bar; in vectors, which compilers do not make of such a loop at -O2.
+inline bool any_above(const float* row, float bar) {
+  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+  const auto* four = reinterpret_cast<const Four*>(row);
+  const auto above = (four[0] > bar) | (four[1] > bar) | (four[2] > bar) | (four[3] > bar);
+  std::uint64_t halves[2];
+  std::memcpy(halves, &above, sizeof halves);
+  return (halves[0] | halves[1]) != 0;
+}
+
 /// Offers the similarities row[0 .. n) of rows first, first + 1, ... of the base, but for the row `skip`. Almost none
 /// passes the bar: whole blocks are looked at first.
 inline void offer_row(BestK& best, const float* row, std::int64_t n, std::int64_t first, std::int64_t skip) {
-  constexpr std::int64_t block = 32;
-  std::int64_t j = 0;
-  for (; j + block <= n; j += block) {
+  constexpr std::int64_t block = 16;
+  for (std::int64_t begin = 0; begin < n; begin += block) {
+    const std::int64_t end = std::min(begin + block, n);
     const float bar = best.bar();
-    int any = 0;
-    for (std::int64_t i = 0; i < block; ++i) any |= row[j + i] > bar;
-    if (!any) continue;
-    for (std::int64_t i = j; i < j + block; ++i)
-      if (first + i != skip) best.offer({row[i], first + i});
+    if (end - begin == block && !any_above(row + begin, bar)) continue;
+    for (std::int64_t i = begin; i < end; ++i)
+      if (row[i] > bar && first + i != skip) best.offer({row[i], first + i});
   }
-  for (; j < n; ++j)
-    if (first + j != skip) best.offer({row[j], first + j});
 }
 
 }  // namespace detail
