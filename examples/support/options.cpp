@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <sslcake/core/threads.hpp>
 #include <sslcake/image/jpeg_decoder.hpp>
 #include <sslcake/io/files.hpp>
@@ -26,14 +28,16 @@ std::vector<Extra> table(Options& o) {
       {"--epochs", &o.epochs, "passes over the pictures", 1, 1e6},
       {"--batch", &o.batch, "pictures per step", 1, 1e7},
       {"--optimizer", &o.optimizer, "sgd, adam, adamw or lars", 0, 0, {"sgd", "adam", "adamw", "lars"}},
-      {"--lr", &o.lr, "learning rate at its highest", 1e-12, 1e4},
+      {"--lr", &o.lr, "learning rate at its highest" + o.lr_help, 1e-12, 1e4},
       {"--seed", &o.seed, "of everything that is drawn at random"},
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
       {"--device", &o.device, "cpu (cuda: in a build with that backend)", 0, 0, {"cpu", "cuda"}},
-      {"--precision", &o.precision, "of activations in training: float32 or bfloat16 (half the memory)", 0, 0, {"float32", "bfloat16"}},
+      {"--precision", &o.precision,
+       "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 where the CPU multiplies it; with --resume "
+       "what the run began with", 0, 0, {"auto", "float32", "bfloat16"}},
       {"--limit", &o.limit, "use at most so many pictures of each part; 0: all", 0, 1e15},
       {"--size", &o.size, "side of the network's input in pixels; 0: as the encoder or the data set says", 0, 4096},
-      {"--workers", &o.workers, "threads that load pictures; 0: as many as compute", 0, 256},
+      {"--workers", &o.workers, "threads that load pictures; 0: as many as compute, none for sets in memory", 0, 256},
       {"--strict", &o.strict, "an unreadable picture is an error, not a warning"},
       {"--scaled-decode", &o.scaled_decode, "folders: decode large pictures at 1/2, 1/4 or 1/8 before they are reduced; faster, other pixels"},
       {"--resume", &o.resume, "continue the run in --out, bit for bit as if it had never stopped"},
@@ -65,12 +69,19 @@ T number(const Extra& option, const std::string& text) {
   const char *begin = text.data(), *end = begin + text.size();
   if (begin != end && *begin == '+') ++begin;
   const auto [stop, error] = std::from_chars(begin, end, value);
-  const bool in_range = static_cast<double>(value) >= option.low && static_cast<double>(value) <= option.high;  // false for NaN
+  double low = option.low, high = option.high;
   bool finite = true;
-  if constexpr (std::is_floating_point_v<T>) finite = std::fabs(value) <= std::numeric_limits<T>::max();
+  if constexpr (std::is_floating_point_v<T>) {
+    constexpr double largest = std::numeric_limits<T>::max();
+    finite = std::fabs(value) <= std::numeric_limits<T>::max();
+    if (std::fabs(low) <= largest) low = static_cast<T>(low);  // 0.01 as a float is below 0.01
+    if (std::fabs(high) <= largest) high = static_cast<T>(high);
+  }
+  const bool in_range = static_cast<double>(value) >= low && static_cast<double>(value) <= high;  // false for NaN
   if (error != std::errc{} || stop != end || text.empty() || !in_range || !finite)
-    throw UsageError(option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") + range(option) +
-                     ", got \"" + text + "\"");
+    throw UsageError(option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") +
+                     (std::is_same_v<T, std::uint64_t> ? " from 0 to 18446744073709551615" : range(option)) + ", got \"" + text +
+                     "\"");
   return value;
 }
 
@@ -118,6 +129,13 @@ std::size_t distance(const std::string& a, const std::string& b) {
   throw UsageError("unknown option " + name + (near ? " (did you mean " + nearest->name + "?)" : ""));
 }
 
+/// Whether an option of one program says the same to another: the pictures and the machine do, the training does not.
+bool common_to_programs(const std::string& name) {
+  static const char* const common[] = {"--data", "--limit", "--size", "--scaled-decode", "--strict",
+                                       "--seed", "--threads", "--workers", "--device"};
+  return std::find(std::begin(common), std::end(common), name) != std::end(common);
+}
+
 /// Applies the options that an earlier run wrote into its config.json.
 void apply_config(Options& o, const std::vector<Extra>& options) {
   std::vector<std::string> foreign;
@@ -125,6 +143,8 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
     const Json file = Json::parse(sslcake::io::read_file(o.config, 1 << 20));
     const Json* stored = file.is_object() ? file.find("options") : nullptr;
     if (!stored || !stored->is_object()) throw UsageError("expected a config.json that a run wrote, with a member \"options\"");
+    const Json* writer = file.find("program");
+    const bool other = writer && writer->is_string() && writer->as_string() != o.program;
     for (const auto& [key, value] : stored->members()) {
       const std::string name = "--" + key;
       const auto option = std::find_if(options.begin(), options.end(), [&](const Extra& e) { return e.name == name; });
@@ -132,7 +152,7 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
       if (value.is_array())
         for (const auto& item : value.items()) values.push_back(item.is_string() ? item.as_string() : item.dump());
       else values = {value.is_string() ? value.as_string() : value.dump()};
-      if (option == options.end()) foreign.push_back(name);
+      if (option == options.end() || (other && !common_to_programs(name))) foreign.push_back(name);
       else if (!values.empty()) {
         set(*option, values);
         o.given.push_back(name);
@@ -154,7 +174,17 @@ void check_encoder_name(const std::string& name) {
   if (!problem.empty()) throw UsageError("--encoder: " + problem);
 }
 
+/// Options go into config.json, and JSON holds Unicode only: other bytes would come back as something else.
+void check_text(const std::string& name, const std::string& text) {
+  if (Json::parse(Json(text).dump()).as_string() != text)
+    throw UsageError(name + " expects text in UTF-8, got \"" + text + "\"; give the folder another name, or make a link to it");
+}
+
 void check(const Options& o) {
+  check_text("--data", o.data);
+  check_text("--encoder", o.encoder);
+  for (const auto& e : o.extras)
+    if (const auto* text = std::get_if<std::string*>(&e.target)) check_text(e.name, **text);
   if (o.encoder_is_name) check_encoder_name(o.encoder);
   if (o.device == "cuda")
     throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
@@ -166,6 +196,9 @@ void check(const Options& o) {
 }  // namespace
 
 bool Options::was_given(const std::string& name) const { return std::find(given.begin(), given.end(), name) != given.end(); }
+bool Options::was_typed(const std::string& name) const {
+  return std::find(given.begin() + static_cast<std::ptrdiff_t>(given_by_config), given.end(), name) != given.end();
+}
 
 bool parse(int argc, char** argv, Options& o) {
   const std::vector<Extra> options = table(o);
@@ -190,7 +223,7 @@ bool parse(int argc, char** argv, Options& o) {
     const bool many = std::holds_alternative<std::vector<std::string>*>(option.target);
     const bool textual = many || std::holds_alternative<std::string*>(option.target);
     auto* handle = app.add_option(option.name, values[i], help);
-    handle->expected(1, many ? -1 : 1)->type_name(textual ? "TEXT" : "NUMBER");
+    handle->expected(1, many ? -1 : 1)->allow_extra_args(many)->type_name(textual ? "TEXT" : "NUMBER");
     if (!many) handle->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     if (!is_unused(option.name)) handle->default_str(text_of(option.target));
     handles.push_back(handle);
@@ -208,15 +241,26 @@ bool parse(int argc, char** argv, Options& o) {
   }
   if (const auto left = app.remaining(); !left.empty()) refuse_unknown(left.front(), options);
 
+  const auto refuse_option_as_value = [](const std::string& name, const std::string& value) {
+    if (value.starts_with("--")) throw UsageError(name + " expects a value, got the option " + value);
+  };
+  refuse_option_as_value("--config", o.config);
   if (!o.config.empty()) apply_config(o, options);
+  o.given_by_config = o.given.size();
+  const std::string optimizer_before = o.optimizer;
   for (std::size_t i = 0; i < options.size(); ++i) {
     if (handles[i]->count() == 0) continue;
+    for (const auto& value : values[i]) refuse_option_as_value(options[i].name, value);
     set(options[i], std::holds_alternative<bool*>(options[i].target) ? handles[i]->results() : values[i]);
     o.given.push_back(options[i].name);
     if (is_unused(options[i].name))
       o.notes.push_back(options[i].name + " has no meaning for " + o.program + " and changes nothing");
   }
+  if (o.optimizer != optimizer_before)  // rates belong to their optimiser: those of --config were another's
+    for (const std::string name : {"--lr", "--weight-decay"})
+      if (!o.was_typed(name)) o.given_by_config -= std::erase(o.given, name);
   check(o);
+  if (o.settle) o.settle();
   return true;
 }
 
@@ -236,12 +280,23 @@ void save_config(const Options& options, const std::string& facts) {
   file.set("program", options.program).set("version", "sslcake " SSLCAKE_VERSION_STRING).set("options", std::move(stored));
   file.set("kernels", name_of(sslcake::kernels::isa())).set("threads", sslcake::threads());
   file.set("jpeg_decoder", name_of(sslcake::image::jpeg_decoder()));
+  for (const char* name : {"SSLCAKE_FUSE", "SSLCAKE_WINOGRAD"})  // switches that change the last bits
+    if (const char* value = std::getenv(name)) file.set(name, value);
   if (!facts.empty()) {
     const Json more = Json::parse(facts);  // by name: a temporary would not outlive the loop's head
     for (const auto& [key, value] : more.members()) file.set(key, value);
   }
   sslcake::io::make_folders(options.out);
   sslcake::io::write_atomically(options.out + "/config.json", file.dump(2) + "\n");
+}
+
+std::string stored_option(const std::string& run, const std::string& name) {
+  const std::string path = run + "/config.json";
+  if (!sslcake::io::exists(path)) return {};
+  const Json file = Json::parse(sslcake::io::read_file(path, 1 << 20));
+  const Json* options = file.is_object() ? file.find("options") : nullptr;
+  const Json* value = options && options->is_object() ? options->find(name) : nullptr;
+  return value && value->is_string() ? value->as_string() : std::string{};
 }
 
 void save_config_of_use(const Options& options) {

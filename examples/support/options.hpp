@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -41,21 +42,25 @@ struct Options {
   double lr = 0.06;
   std::uint64_t seed = 0;
   int threads = 0;  // 0: all CPUs
-  std::string device = "cpu", precision = "float32";
+  std::string device = "cpu", precision = "float32";  // or auto, for programs that `settle` it
   std::int64_t limit = 0;  // 0: all pictures
   std::int64_t size = 0;   // side of the views in pixels; 0: as the data set or the encoder says
-  int workers = 0;         // loader threads; 0: as many as compute
+  int workers = 0;         // loader threads; 0: as many as compute, none for sets in memory
   bool strict = false, scaled_decode = false, resume = false;
   std::string config = {};
 
   std::vector<Extra> extras = {};
   std::vector<std::string> unused = {};  // common options that mean nothing to this program: accepted, with a note
   std::string encoder_help = "encoder: a name such as resnet18 or resnet18-w16";
+  std::string lr_help = {};              // what to say more of --lr
   bool encoder_is_name = false;          // refuse names that the library does not know
+  std::function<void()> settle = {};     // called at the end of `parse`: defaults that depend on other options
 
   std::vector<std::string> given = {};   // filled by `parse`: names of the options on the command line or in --config
   std::vector<std::string> notes = {};   // filled by `parse`: what the user should know, to be printed
+  std::size_t given_by_config = 0;       // so many of `given`, the first, come from --config
   bool was_given(const std::string& name) const;
+  bool was_typed(const std::string& name) const;  // on the command line
 };
 
 /// A mistake on the command line: the message names the option, what it expects and what it got. Exit code 2.
@@ -71,7 +76,10 @@ bool parse(int argc, char** argv, Options& options);
 /// config.json: every option as it was used, and what else a repetition needs to know (library version, kernels, threads),
 /// with `facts` (a JSON object as text, or empty) beside them. Written into `options.out`, which is made if missing.
 void save_config(const Options& options, const std::string& facts = {});
-/// The same for programs that measure or use what a run left: in the folder of a run its own config.json stays.
+/// A textual option ("data") in the config.json of a run's folder; empty where it does not say. Errors: sslcake::Error for
+/// a damaged file.
+std::string stored_option(const std::string& run, const std::string& name);
+/// The same as save_config for programs that measure or use what a run left: in the folder of a run its own config.json stays.
 void save_config_of_use(const Options& options);
 
 }  // namespace support

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <sslcake/io/files.hpp>
 #include <sslcake/io/json.hpp>
@@ -13,6 +14,7 @@ namespace {
 struct Program {
   double temperature = 0.5;
   std::int64_t width = 128;
+  float crop = 0.2f;
   bool blur = false;
   std::string mode = "fast";
   std::vector<std::string> files;
@@ -21,6 +23,7 @@ struct Program {
   Program() {
     options.extras = {{"--temperature", &temperature, "of the loss", 1e-3, 100},
                       {"--width", &width, "of something", 1, 4096},
+                      {"--crop", &crop, "a share", 0.01, 1},
                       {"--blur", &blur, "a flag"},
                       {"--mode", &mode, "a choice", 0, 0, {"fast", "slow"}},
                       {"--files", &files, "several"}};
@@ -91,7 +94,14 @@ TEST_CASE("options: bad values are named with what was expected") {
   CHECK(has(mistake({"--device", "tpu"}), "--device expects cpu or cuda"));
   CHECK(has(mistake({"--device", "cuda"}), "no CUDA backend"));
   CHECK(has(mistake({"--precision", "float16"}), "float32 or bfloat16"));
-  CHECK(has(mistake({"--seed", "-1"}), "--seed expects a whole number"));
+  for (const char* value : {"-1", "1180591620717411303424"}) {
+    CAPTURE(value);
+    CHECK(has(mistake({"--seed", value}), "--seed expects a whole number from 0 to 18446744073709551615, got"));
+  }
+  CHECK(has(mistake({"--crop", "0.0099"}), "--crop expects a number from 0.01 to 1"));
+  CHECK(mistake({"--crop", "0.01"}) == "(accepted)");  // 0.01f is below 0.01
+  CHECK(has(mistake({"--data", "folder:caf\xe9"}), "--data expects text in UTF-8"));
+  CHECK(mistake({"--data", "folder:caf\xc3\xa9"}) == "(accepted)");
   CHECK(has(mistake({"--data", ""}), "--data expects"));
   CHECK(has(mistake({"--out", ""}), "--out expects a folder"));
   for (const char* name : {"resnet19", "resnet18-w", "resnet18-w0", "resnet18-w16x", "resnet18-w99999", ""}) {
@@ -107,6 +117,19 @@ TEST_CASE("options: what is unknown is refused, with a guess where one is near")
   CHECK(mistake({"--frobnicate"}) == "unknown option --frobnicate");
   CHECK(has(mistake({"photos"}), "expected options only, got \"photos\""));
   CHECK(has(mistake({"--lr"}), "--lr"));
+}
+
+TEST_CASE("options: one value each, and no option for a value") {
+  CHECK(has(mistake({"--out", "my", "run"}), "expected options only, got \"run\""));
+  CHECK(has(mistake({"--lr", "0.1", "0.2"}), "expected options only, got \"0.2\""));
+  CHECK(has(mistake({"--out", "--resume"}), "--out expects a value, got the option --resume"));
+  CHECK(has(mistake({"--lr", "--resume"}), "--lr expects a value, got the option --resume"));
+  CHECK(has(mistake({"--files", "--resume"}), "--files expects a value, got the option --resume"));
+  CHECK(has(mistake({"--config", "--resume"}), "--config expects a value, got the option --resume"));
+  Program p;
+  p.parse({"--files", "a", "b", "--lr", "1", "--lr", "2"});
+  CHECK(p.files == std::vector<std::string>{"a", "b"});
+  CHECK(p.options.lr == 2);
 }
 
 TEST_CASE("options: config.json repeats a run; the command line wins over it") {
@@ -134,6 +157,43 @@ TEST_CASE("options: config.json repeats a run; the command line wins over it") {
   CHECK(second.files == std::vector<std::string>{"x", "y"});
   CHECK(second.options.data == "folder:/a \"b\"");
   CHECK(second.options.out == "runs/toy");  // where a run writes is its own affair
+}
+
+TEST_CASE("options: of another program's config.json only what means the same is taken") {
+  Folder folder;
+  Program first;
+  first.options.program = "other";
+  first.parse({"--lr", "0.3", "--epochs", "900", "--encoder", "resnet50", "--mode", "slow", "--data", "folder:photos", "--limit", "50",
+               "--seed", "4", "--out", folder.path});
+  support::save_config(first.options);
+  Program second;
+  second.parse({"--config", folder.path + "/config.json"});
+  CHECK(second.options.data == "folder:photos");
+  CHECK(second.options.limit == 50);
+  CHECK(second.options.seed == 4);
+  CHECK(second.options.lr == 0.06);
+  CHECK(second.options.epochs == 7);
+  CHECK(second.options.encoder == "resnet18");
+  CHECK(second.mode == "fast");
+  REQUIRE(second.options.notes.size() == 1);
+  for (const char* name : {"--lr", "--epochs", "--encoder", "--mode"}) CHECK(has(second.options.notes[0], name));
+}
+
+TEST_CASE("options: config.json holds the switches of the environment that change the last bits") {
+  Folder folder;
+  Program p;
+  p.parse({"--out", folder.path});
+  const auto config = [&] {
+    support::save_config(p.options);
+    return sslcake::io::Json::parse(sslcake::io::read_file(folder.path + "/config.json"));
+  };
+  const char* before = std::getenv("SSLCAKE_FUSE");
+  const std::string kept = before ? before : "";
+  setenv("SSLCAKE_FUSE", "0", 1);
+  CHECK(config().at("SSLCAKE_FUSE").as_string() == "0");
+  unsetenv("SSLCAKE_FUSE");
+  CHECK(config().find("SSLCAKE_FUSE") == nullptr);
+  if (before) setenv("SSLCAKE_FUSE", kept.c_str(), 1);
 }
 
 TEST_CASE("options: a config.json that is none, or asks for nonsense, is refused") {

@@ -31,6 +31,8 @@ for program in simclr rotation evaluate embed similar dots; do
   expect 2 '--epochs expects a whole number' "$program" --epochs -1
   expect 2 'unknown option --epoch (did you mean --epochs?)' "$program" --epoch 3
   expect 2 'unknown option --no-such-option' "$program" --no-such-option
+  expect 2 'expected options only, got "run"' "$program" --out my run
+  expect 2 '--out expects a value, got the option --resume' "$program" --out --resume
   expect 2 'no CUDA backend' "$program" --device cuda
   expect 2 'float32 or bfloat16' "$program" --precision float16
   expect 2 '--optimizer expects' "$program" --optimizer magic
@@ -53,5 +55,13 @@ for program in evaluate embed similar; do
   printf 'not a safetensors file' >"$work/broken.safetensors"
   expect 1 "$program: [" "$program" --encoder "$work/broken.safetensors"
 done
+# The kernels of the environment are taken, and told.
+for kernels in reference portable; do
+  SSLCAKE_KERNELS=$kernels "$bin/dots" --epochs 1 --out "$work/kernels" >"$work/out" 2>"$work/err" || { echo "FAILED: dots with SSLCAKE_KERNELS=$kernels"; failed=1; }
+  grep -q "kernels $kernels, " "$work/err" && grep -q "\"kernels\": \"$kernels\"" "$work/kernels/config.json" || { echo "FAILED: SSLCAKE_KERNELS=$kernels is not told"; failed=1; }
+done
+export SSLCAKE_KERNELS=best
+expect 1 'SSLCAKE_KERNELS names no kernel variant: "best"' dots --epochs 1 --out "$work/kernels"
+unset SSLCAKE_KERNELS
 expect 1 'dots: [' dots --epochs 1 --out /proc/no/such/place
 exit $failed
