@@ -154,7 +154,7 @@ int main(int argc, char** argv) {
                            .about = "Teaches two classifiers to tell blue from orange points in the plane, and draws them.",
                            .out = "runs/dots", .epochs = 3000, .lr = 0.5};
   options.unused = {"--data", "--encoder", "--batch", "--optimizer", "--limit", "--size", "--workers", "--strict", "--resume",
-                    "--precision"};
+                    "--precision", "--scaled-decode"};
   return support::main_guard(argc, argv, options, [&] {
     const Points taught = spirals(400, options.seed, 0), unseen = spirals(1000, options.seed, 1);
     struct Pupil {
@@ -164,7 +164,7 @@ int main(int argc, char** argv) {
     };
     Pupil pupils[] = {{"linear", {2, 2}}, {"network", {2, 24, 24, 2}}};
     support::prepare_out(options, {"linear.png", "network.png"});
-    support::save_config(options);
+    support::save_config_of_use(options);
     for (auto& p : pupils) {
       std::printf("%s\n", p.name);
       Classifier classifier(p.widths, options.seed);

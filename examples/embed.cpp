@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
     const auto labels = set.labels.to_vector<std::int64_t>();
     if (std::all_of(labels.begin(), labels.end(), [](auto label) { return label >= 0; }))
       io::save_npy(options.out + "/labels.npy", set.labels);
+    else io::remove_file(options.out + "/labels.npy");  // of other pictures
     support::name_skipped(options, {pictures});
     std::printf("%lld pictures, %lld features each: features.npy and files.txt in %s\n", static_cast<long long>(features.dim(0)),
                 static_cast<long long>(features.dim(1)), options.out.c_str());

@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
     const auto found = eval::nearest(wanted.features, base.features, neighbours + (own.empty() ? 0 : 1));
 
     std::vector<image::Tile> tiles;
+    std::string listing;  // printed when the sheet is there: who reads it may stop reading
     const std::int64_t k = found.indices.dim(1);
     const auto rows = found.indices.to_vector<std::int64_t>();
     const auto similarities = found.similarities.to_vector<float>();
@@ -78,14 +79,15 @@ int main(int argc, char** argv) {
     for (std::size_t q = 0; q < wanted.indices.size(); ++q) {
       const auto query_name = files.empty() ? queries->name(wanted.indices[q]) : files[q];
       tiles.push_back({queries->image(wanted.indices[q]), short_name(query_name), true, image::orange});
-      std::printf("%s\n", query_name.c_str());
+      listing += query_name + "\n";
       std::int64_t shown = 0;
       for (auto j = q * static_cast<std::size_t>(k); j < (q + 1) * static_cast<std::size_t>(k) && shown < neighbours; ++j) {
         if (!own.empty() && rows[j] == own[q]) continue;
         const auto picture = base.indices[static_cast<std::size_t>(rows[j])];
         const std::string similarity = report::number(static_cast<double>(similarities[j]), 3);
         tiles.push_back({pictures->image(picture), similarity + " " + short_name(pictures->name(picture))});
-        std::printf("  %-6s %s\n", similarity.c_str(), pictures->name(picture).c_str());
+        const std::string room(similarity.size() < 6 ? 6 - similarity.size() : 0, ' ');
+        listing += concat("  ", similarity, room, " ", pictures->name(picture), "\n");
         ++shown;
       }
       for (; shown < neighbours; ++shown) tiles.push_back({});  // a set smaller than a row
@@ -95,6 +97,6 @@ int main(int argc, char** argv) {
     const image::SheetOptions sheet{.columns = static_cast<int>(neighbours) + 1, .tile = static_cast<int>(tile)};
     image::save_png(path, image::contact_sheet(tiles, sheet));
     support::name_skipped(options, {pictures});
-    std::printf("%s\n", path.c_str());
+    std::printf("%s%s\n", listing.c_str(), path.c_str());
   });
 }

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <sslcake/core/random.hpp>
 #include <sslcake/core/threads.hpp>
@@ -38,6 +40,9 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
                  static_cast<unsigned long long>(options.seed));
     for (const auto& note : options.notes) std::fprintf(stderr, "%s: note: %s\n", program.c_str(), note.c_str());
     body();
+    // What was printed may still be here: a table that could not be written is no success.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+      sslcake::fail("write", "cannot write the results to standard output: ", std::strerror(errno));
     return stop_requested() ? 130 : 0;
   } catch (const UsageError& e) {
     std::fprintf(stderr, "%s: %s\n%s --help lists all options\n", program.c_str(), e.what(), program.c_str());

@@ -30,12 +30,29 @@ head -c 6 features/features.npy | grep -q NUMPY || fail 'features.npy is no npy 
 head -c 128 features/features.npy | grep -qF '(50, ' || fail 'features.npy has not one row per picture'
 head -c 128 features/labels.npy | grep -qF '(50,)' || fail 'labels.npy has not one number per picture'
 
+# Pictures without labels: those of the pictures before them do not stay.
+mkdir photos
+for name in rgb.png rgb.bmp baseline.jpg progressive.jpg; do cp "$SSLCAKE_SOURCE_DIR/tests/fixtures/image/$name" photos/; done
+cp -R features features-before
+"$bin/embed" --run run --data folder:photos --out features-before >embed.txt 2>&1 || { cat embed.txt; fail 'embed without labels'; }
+[ -e features-before/labels.npy ] && fail 'labels of other pictures stayed'
+[ "$(wc -l <features-before/files.txt)" -eq 4 ] || fail 'files.txt has not one line per picture of the folder'
+
 "$bin/similar" --run run --limit 60 --random 3 --neighbours 4 --out near >similar.txt 2>&1 || { cat similar.txt; fail similar; }
 [ "$(grep -c '^  [01]' similar.txt)" -eq 12 ] || fail 'similar does not list 4 neighbours of 3 pictures'
 # A picture file as query: the sheet itself is one.
 "$bin/similar" --run run --limit 60 --query near/similar.png --neighbours 2 --out near2 >similar2.txt 2>&1 || { cat similar2.txt; fail 'similar --query'; }
 if "$bin/similar" --run run --limit 60 --query missing.jpg --out near3 >similar3.txt 2>&1; then fail 'a missing query was accepted'; fi
 grep -q 'missing.jpg' similar3.txt || fail 'the missing query is not named'
+
+# Nobody has to read the list, which here is longer than a buffer.
+"$bin/similar" --run run --limit 60 --random 60 --tile 16 --out near4 2>similar4.txt | true
+[ -s near4/similar.png ] || fail 'similar left no sheet where its list was not read to the end'
+if [ -c /dev/full ]; then
+  "$bin/evaluate" --run run --limit 60 --probe-epochs 1 --out lost >/dev/full 2>lost.txt && fail 'a table that could not be written was a success'
+  grep -q 'cannot write the results to standard output' lost.txt || fail 'no clear message for a table that could not be written'
+  [ -s lost/evaluation.json ] || fail 'evaluation.json was lost with the table'
+fi
 
 "$bin/dots" --epochs 600 --lr 1 --out dots >dots.txt 2>&1 || { cat dots.txt; fail dots; }
 [ -s dots/linear.png ] && [ -s dots/network.png ] || fail 'dots left no pictures'
@@ -44,6 +61,8 @@ cmp dots/network.png dots2/network.png || fail 'dots --config gave another pictu
 
 # Every program says in config.json how it was called, except in the folder of a run, whose own stays.
 "$bin/embed" --encoder run/encoder.safetensors --limit 50 --out run >embed2.txt 2>&1 || { cat embed2.txt; fail 'embed into the run'; }
+"$bin/dots" --epochs 1 --scaled-decode --out run >dots3.txt 2>&1 || { cat dots3.txt; fail 'dots into the run'; }
+grep -q 'note: --scaled-decode has no meaning for dots' dots3.txt || fail 'dots gives --scaled-decode a meaning'
 cmp run/config.json config-of-the-run.json || fail 'the configuration of the training was written over'
 grep -q '"program": "embed"' features/config.json || fail 'embed left no config.json'
 "$bin/embed" --encoder run/encoder.safetensors --limit 50 --stage 9 --out stage >out 2>err && fail 'embed took a stage that does not exist'
