@@ -50,13 +50,14 @@ int main(int argc, char** argv) {
     support::prepare_out(options, {"evaluation.json", "report.html"});
     // The untrained twin: the same shape, fresh weights.
     const nn::AnyEncoder fresh = encoder.config() ? nn::make_encoder(*encoder.config()) : encoder;
-    const auto [train_set, test_set] = support::open_labelled(options, size);
+    const auto [train_set, test_set, held_out] = support::open_labelled(options, size);
     // Are there enough labels? Better asked now than after everything else.
     if (labels_per_class > 0) eval::balanced_subset(data::labels_of(*train_set), labels_per_class, options.seed);
     io::Json result = io::Json::object();
     result.set("train_pictures", train_set->size()).set("test_pictures", test_set->size());
-    std::printf("%lld train and %lld test pictures\n", static_cast<long long>(train_set->size()),
-                static_cast<long long>(test_set->size()));
+    if (held_out) result.set("test_part", "a fifth, held out; pretraining on this folder has seen it, without labels");
+    std::printf("%lld train and %lld test pictures of %s\n", static_cast<long long>(train_set->size()),
+                static_cast<long long>(test_set->size()), options.data.c_str());
     const auto note = [&](const char* key, double value) {
       result.set(key, value);
       return support::percent(value);
@@ -104,11 +105,20 @@ int main(int argc, char** argv) {
     }
     result.set("stages", stages);
     std::printf("\n%s", support::table(table).c_str());
-    const auto meters = eval::collapse(test.features);
-    result.set("deviation", meters.deviation).set("effective_rank", meters.effective_rank);
-    std::printf("\nfeatures: %s\n", meters.text.c_str());
+    if (test.features.dim(0) >= 2) {
+      const auto meters = eval::collapse(test.features);
+      result.set("deviation", meters.deviation).set("effective_rank", meters.effective_rank);
+      std::printf("\nfeatures: %s\n", meters.text.c_str());
+    }
 
     result.set("encoder", encoder.name()).set("data", options.data);
+    io::Json used = io::Json::object();  // in a run's folder, config.json is the run's
+    used.set("encoder", options.encoder).set("size", size).set("limit", options.limit).set("seed", std::to_string(options.seed));
+    used.set("probe-epochs", probe.epochs).set("probe-lr", probe.lr).set("probe-weight-decay", probe.weight_decay);
+    if (labels_per_class > 0)
+      used.set("labels-per-class", labels_per_class).set("epochs", options.epochs).set("batch", options.batch)
+          .set("lr", options.lr);
+    result.set("options", used);
     save_so_far();
     if (labels_per_class > 0) {
       doing("fine-tuning, and the same from scratch");

@@ -1,39 +1,69 @@
 #include "support/measure.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <sslcake/data/open.hpp>
 #include <sslcake/io/files.hpp>
-#include <sslcake/io/json.hpp>
+#include <sslcake/io/safetensors.hpp>
 
 namespace support {
 
 namespace data = sslcake::data;
-using sslcake::io::Json;
-
 void adopt_run(Options& o, const std::string& run) {
   if (run.empty()) return;
-  if (!sslcake::io::exists(run)) throw UsageError("--run expects the folder of a run, got \"" + run + "\", which does not exist");
-  if (o.encoder.empty()) o.encoder = run + "/encoder.safetensors";
+  if (!sslcake::io::is_folder(run))
+    throw UsageError("--run expects the folder of a run, got \"" + run + "\", which " +
+                     (sslcake::io::exists(run) ? "is no folder" : "does not exist"));
+  const bool earlier = o.was_typed("--run");  // what --config says then is another run's
+  if (o.encoder.empty() || (earlier && !o.was_typed("--encoder"))) o.encoder = run + "/encoder.safetensors";
   if (!o.was_given("--out")) o.out = run;
-  const std::string config = run + "/config.json";
-  if (o.was_given("--data") || !sslcake::io::exists(config)) return;
-  const Json file = Json::parse(sslcake::io::read_file(config, 1 << 20));
-  const Json* options = file.is_object() ? file.find("options") : nullptr;
-  if (const Json* spec = options && options->is_object() ? options->find("data") : nullptr; spec && spec->is_string())
-    o.data = spec->as_string();
+  if (earlier ? o.was_typed("--data") : o.was_given("--data")) return;
+  const std::string data = stored_option(run, "data");
+  if (data.empty()) sslcake::fail("run", run, " has no config.json that names its pictures; name them with --data");
+  o.data = data;
 }
+
+namespace {
+
+/// In a program's words what is wrong with a safetensors file that is no encoder of ours; nothing where it is something else.
+void explain_foreign_file(const std::string& path) {
+  const auto metadata = sslcake::io::load_safetensors(path).metadata;
+  if (metadata.contains("checkpoint_format")) {
+    const auto run = path.rfind("/checkpoint/");
+    sslcake::fail("encoder", path, " is a checkpoint; the encoder is ", run == std::string::npos ? "RUN" : path.substr(0, run),
+                  "/encoder.safetensors, which a run writes at its end (--resume finishes it)");
+  }
+  if (!metadata.contains("config"))
+    sslcake::fail("encoder", path, " does not say which network it holds, as a run's encoder.safetensors does; of a file from elsewhere "
+                  "(torchvision's), two lines of C++ make one: nn::load with LoadOptions::encoder, and nn::save_encoder");
+}
+
+sslcake::nn::Pretrained load_described(const std::string& path) {
+  try {
+    return sslcake::nn::load(path);
+  } catch (const sslcake::Error&) {
+    explain_foreign_file(path);
+    throw;
+  }
+}
+
+}  // namespace
 
 Measured load_encoder(const Options& o) {
   if (o.encoder.empty()) throw UsageError("expected --encoder FILE, the encoder.safetensors of a run (or --run DIR)");
   if (!sslcake::io::exists(o.encoder))
     throw UsageError("--encoder expects a file, got \"" + o.encoder + "\", which does not exist (a run writes it at its end)");
-  const auto pretrained = sslcake::nn::load(o.encoder);
+  const auto pretrained = load_described(o.encoder);
   Measured m;
   m.encoder = pretrained.encoder();
   m.info = pretrained.info();
   m.size = static_cast<int>(o.size);
   if (m.size == 0) m.size = m.info.input_size > 0 ? m.info.input_size : 224;  // what torchvision's networks see
+  if (const auto config = m.encoder.config())
+    if (const auto* vit = std::get_if<sslcake::nn::ViTConfig>(&*config); vit && vit->image_size != m.size)
+      throw UsageError(sslcake::concat("--size expects ", vit->image_size, ", which this vision transformer was made for, got ", m.size,
+                                       "; leave it out"));
   m.normalisation = {m.info.mean, m.info.deviation};
   m.recipe = sslcake::augment::evaluation(m.size, m.normalisation);
   const auto text = sslcake::concat(o.program, ": ", m.encoder.name(), " from ", o.encoder, ", ", m.size, " x ", m.size,
@@ -49,8 +79,10 @@ data::DatasetPtr open_part(const Options& o, data::Split split, int size) {
 
 void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> parts) {
   std::map<std::string, std::string> skipped;  // two parts of one folder skip the same files
-  for (const auto& part : parts)
+  for (const auto& part : parts) {
+    if (!part) continue;
     for (const auto& file : part->skipped()) skipped.emplace(file.name, file.reason);
+  }
   std::size_t named = 0;
   for (const auto& [name, reason] : skipped)
     if (++named <= 20) std::fprintf(stderr, "%s: skipped %s: %s\n", o.program.c_str(), name.c_str(), reason.c_str());
@@ -59,16 +91,27 @@ void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> part
                  skipped.size(), skipped.size() == 1 ? " was" : "s were");
 }
 
+bool has_test_part(const std::string& data) {
+  // A folder's parts are as data/folder.hpp says; other sets have one, or should have.
+  if (!data.starts_with("folder:")) return true;
+  const auto folders = sslcake::io::list_folder(data.substr(7)).folders;
+  const auto is = [&](const char* name) { return std::find(folders.begin(), folders.end(), name) != folders.end(); };
+  const auto is_class = [](const std::string& name) {
+    return name[0] != '.' && name != "train" && name != "val" && name != "test";
+  };
+  return (is("test") || is("val")) && (is("train") || std::none_of(folders.begin(), folders.end(), is_class));
+}
+
 LabelledParts open_labelled(const Options& o, int size) {
   LabelledParts parts;
   parts.train = open_part(o, data::Split::train, size);
-  try {
+  if (has_test_part(o.data)) {
     parts.test = open_part(o, data::Split::test, size);
-  } catch (const sslcake::Error& e) {
-    if (!o.data.starts_with("folder:")) throw;
-    std::fprintf(stderr, "%s: note: no test part (%s); a fifth of the pictures is held out\n", o.program.c_str(), e.what());
+  } else {
+    std::fprintf(stderr, "%s: note: %s has no test part (a folder 'test' or 'val'); a fifth of the pictures is held out, which "
+                 "pretraining on this folder has seen, without their labels\n", o.program.c_str(), o.data.c_str());
     const auto [train, test] = data::hold_out(parts.train, 0.2, o.seed);
-    parts = {train, test};
+    parts = {train, test, true};
   }
   for (const auto& part : {parts.train, parts.test})
     if (!data::has_labels(*part))

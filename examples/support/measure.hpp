@@ -10,7 +10,8 @@
 namespace support {
 
 /// Lets --run DIR stand for what the run in DIR left: its encoder, its pictures (if --data is not given) and, where
-/// results go (if --out is not given), DIR itself. To be called first in a program's body. Errors: UsageError.
+/// results go (if --out is not given), DIR itself. To be called first in a program's body. Errors: UsageError; a run that does
+/// not say which pictures it had.
 void adopt_run(Options& options, const std::string& run);
 
 /// The encoder of --encoder FILE, and the recipe that makes of a picture what it wants to see: the size it was trained
@@ -26,11 +27,16 @@ Measured load_encoder(const Options& options);
 
 /// One part of --data, at most --limit pictures; files that turned out to be unreadable are named on stderr by `name_skipped`.
 sslcake::data::DatasetPtr open_part(const Options& options, sslcake::data::Split split, int size);
+/// A part may be null.
 void name_skipped(const Options& options, std::initializer_list<sslcake::data::DatasetPtr> parts);
+
+/// Whether --data has pictures to test on: not a folder without a level of splits.
+bool has_test_part(const std::string& data);
 
 /// Train and test pictures, all with labels. A folder without a test part is cut in two: a fifth is held out.
 struct LabelledParts {
   sslcake::data::DatasetPtr train, test;
+  bool held_out = false;
 };
 LabelledParts open_labelled(const Options& options, int size);
 

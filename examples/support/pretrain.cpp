@@ -15,6 +15,8 @@
 #include <sslcake/report/report.hpp>
 #include <sslcake/train/checkpoint.hpp>
 
+#include "support/measure.hpp"
+
 namespace support {
 
 using namespace sslcake;
@@ -31,7 +33,7 @@ void add_pretraining_options(Options& options, Pretraining& p) {
       {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},
       {"--knn-every", &p.knn_every, "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
       {"--knn-limit", &p.knn_limit, "training pictures that the online kNN compares with", 1, 1e9},
-      {"--checkpoint-seconds", &p.checkpoint_seconds, "time between two checkpoints inside an epoch", 0, 1e9}};
+      {"--checkpoint-seconds", &p.checkpoint_seconds, "between two checkpoints inside an epoch, 0: none but at its end", 0, 1e9}};
   options.extras.insert(options.extras.end(), more.begin(), more.end());
 }
 
@@ -50,15 +52,6 @@ int size_of(const Options& o) {
   if (starts_with(o.data, "folder")) return 112;
   if (starts_with(o.data, "stl10")) return 96;
   return 32;
-}
-
-void name_skipped(const data::Dataset& set) {
-  const auto skipped = set.skipped();
-  for (std::size_t i = 0; i < skipped.size() && i < 20; ++i)
-    std::fprintf(stderr, "skipped %s: %s\n", skipped[i].name.c_str(), skipped[i].reason.c_str());
-  if (!skipped.empty())
-    std::fprintf(stderr, "%zu picture%s could not be read and %s skipped (--strict makes this an error)\n", skipped.size(),
-                 skipped.size() == 1 ? "" : "s", skipped.size() == 1 ? "was" : "were");
 }
 
 /// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views
@@ -98,7 +91,6 @@ Source open_source(const Options& o, const Pretraining& p) {
   const int side = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0;
   const data::OpenOptions how{.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = side, .decode_size = o.scaled_decode ? side : 0};
   source.train = data::open(o.data, data::Split::unlabeled, how);
-  name_skipped(*source.train);
   try {  // labels are a luxury: without them there is no online kNN
     auto fewer = how;
     fewer.limit = how.limit > 0 ? std::min(how.limit, p.knn_limit) : p.knn_limit;
@@ -110,8 +102,10 @@ Source open_source(const Options& o, const Pretraining& p) {
       source.test = test;
     }
   } catch (const Error& e) {
+    if (o.strict && starts_with(o.data, "folder") && has_test_part(o.data)) throw;
     std::fprintf(stderr, "note: no online kNN: %s\n", e.what());
   }
+  name_skipped(o, {source.train, source.base, source.test});
   return source;
 }
 
@@ -119,7 +113,11 @@ nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source
   const bool small = p.stem == "small" || (p.stem == "auto" && source.size <= 64);
   if (p.stem == "imagenet" && source.size <= 64)
     std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n", source.size);
-  return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+  try {
+    return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+  } catch (const Error& e) {
+    throw UsageError(concat("--encoder ", o.encoder, " cannot be made for --size ", source.size, ": ", e.what(), "; choose another"));
+  }
 }
 
 optim::Optimizer make_optimizer(const Options& o, const Pretraining& p, const Parameters& parameters) {
@@ -179,7 +177,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
 }
 
 void finish_run(const Options& o, const Source& source, const nn::AnyEncoder& encoder, const train::FitResult& result) {
-  name_skipped(*source.train);
+  name_skipped(o, {source.train, source.base, source.test});
   if (!result.finished) {
     std::fprintf(stderr, "stopped after step %lld; the same command with --resume continues\n", static_cast<long long>(result.steps));
     report::write_report(o.out);

@@ -69,6 +69,18 @@ for program in simclr rotation evaluate embed similar; do
     grep -q -e "$text" err || { echo "FAILED: $program does not tell $text"; cat err; failed=1; }
   done
 done
+# A part to test on that is damaged is not replaced by training pictures; only the patient go on without it.
+mkdir -p folders/parts/train/a folders/parts/train/b folders/parts/test/a folders/cut-test/train folders/cut-test/test/a
+for class in a b; do for name in rgb.png grey.png rgb.bmp baseline.jpg; do cp "$fixtures/$name" folders/parts/train/$class/; done; done
+cp "$fixtures/rgb.png" "$fixtures/baseline.jpg" folders/parts/test/a/
+cp folders/useless/a.gif folders/parts/test/a/
+cp -R folders/parts/train/a folders/parts/train/b folders/cut-test/train/
+cp folders/cut/a.png folders/cut-test/test/a/
+refuse "a.gif: expected a JPEG, PNG or BMP picture, found GIF" evaluate --run run --data folder:folders/parts --strict --out out-evaluate
+refuse "a.gif: expected a JPEG, PNG or BMP picture, found GIF" simclr $small --data folder:folders/parts --strict --out out-simclr
+refuse "this PNG is truncated" evaluate --run run --data folder:folders/cut-test --out out-evaluate
+"$bin/simclr" $small --data folder:folders/parts --out parts >out 2>err </dev/null || { echo 'FAILED: simclr with a bad test picture'; cat err; failed=1; }
+grep -q 'simclr: skipped test/a/a.gif' err || { echo 'FAILED: a bad test picture is not named'; cat err; failed=1; }
 # One good picture among bad ones is one that can be learnt from.
 mkdir folders/last
 for i in 1 2 3 4 5 6 7 8; do cp folders/cut/a.png folders/last/$i.png; done
@@ -102,7 +114,11 @@ printf '\377\377\377\377\377\377\377\001{}' >oversized.safetensors
 printf '\172\000\000\000\000\000\000\000{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}               123456' >overlapping.safetensors
 LC_ALL=C sed 's/\[8,16,32\]/[8,16,24]/' $whole >shapes.safetensors
 LC_ALL=C sed 's/"sslcake_format":"1"/"sslcake_format":"8"/' $whole >newer.safetensors
+printf '\101\000\000\000\000\000\000\000{"conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}1234' >foreign.safetensors
+checkpoint=$(ls run/checkpoint/step-* | head -n 1)
 for program in evaluate embed similar; do
+  refuse "$checkpoint is a checkpoint; the encoder is run/encoder.safetensors" $program --encoder $checkpoint --out out-$program
+  refuse "foreign.safetensors does not say which network it holds, as a run's encoder.safetensors does" $program --encoder foreign.safetensors --out out-$program
   refuse 'it is truncated (truncated.safetensors)' $program --encoder truncated.safetensors --out out-$program
   refuse 'at most 100000000 are allowed' $program --encoder oversized.safetensors --out out-$program
   refuse 'it overlaps another one' $program --encoder overlapping.safetensors --out out-$program

@@ -17,6 +17,14 @@ cp run/config.json config-of-the-run.json
 for key in pixels_knn200 random_knn200 knn10 knn200 linear stages fine_tune from_scratch; do
   grep -q "\"$key\"" run/evaluation.json || fail "evaluation.json has no $key"
 done
+# Shares of pictures lie between 0 and 1, and there is one probe per stage (cakenet has three).
+awk '/^ *"(pixels_knn200|random_knn200|knn10|knn200|linear|fine_tune|from_scratch)":/ { gsub(",", ""); n++; if (!($2 >= 0 && $2 <= 1)) exit 1 }
+     /"stages": *\[/ { inside = 1 } inside && /^ *[0-9.e-]+,?$/ { gsub(",", ""); s++; if (!($1 >= 0 && $1 <= 1)) exit 1 } /\]/ { inside = 0 }
+     END { if (n != 7 || s != 3) exit 1 }' run/evaluation.json || { cat run/evaluation.json; fail 'evaluation.json has other numbers'; }
+for option in '"probe-epochs": 5' '"labels-per-class": 2' '"epochs": 2' '"batch": 10' '"lr": 0.03' '"seed": "0"'; do
+  grep -q -e "$option" run/evaluation.json || fail "evaluation.json does not tell $option"
+done
+grep -q '160 train and 160 test pictures of builtin' table.txt || fail 'the table does not name the pictures'
 for row in 'raw pixels' 'untrained encoder' 'pretrained encoder' 'after stage 3' 'from scratch'; do
   grep -q "$row" table.txt || fail "the table has no row '$row'"
 done
@@ -71,3 +79,33 @@ grep -q -e '--stage expects a number up to 3 for this encoder, got 9' err || fai
 cmp features/features.npy features2/features.npy || fail 'embed --config gave other features'
 "$bin/similar" --run run --limit 60 --random 200 --tile 1024 --out big >big.txt 2>&1 && fail 'a sheet of any size'
 grep -q 'choose a smaller --tile' big.txt || fail 'no clear message for a sheet that is too large'
+
+# The configuration of the training says which pictures, and not how to evaluate.
+"$bin/evaluate" --run run --config run/config.json --probe-epochs 1 --labels-per-class 1 --epochs 1 --out again >again.txt 2>&1 || { cat again.txt; fail 'evaluate --config of a run'; }
+grep -q 'note: of run/config.json not used here:.* --encoder .*--batch .*--lr ' again.txt || fail 'evaluate does not say what it left out of the run'
+grep -q '"lr": 0.03' again/evaluation.json || fail 'evaluate took the learning rate of the pretraining'
+grep -q '160 train and 160 test pictures of builtin' again.txt || fail 'evaluate left the limit out'
+
+# A folder of two classes without a part to test on: a fifth is held out, and that is told. With one: it is taken.
+mkdir -p classes/a classes/b parts/train parts/test/b
+for i in 1 2 3 4 5; do
+  cp photos/rgb.png classes/a/$i.png
+  cp photos/baseline.jpg classes/b/$i.jpg
+done
+cp -R classes/a classes/b parts/train/
+cp photos/baseline.jpg parts/test/b/one.jpg
+"$bin/evaluate" --run run --data folder:classes --probe-epochs 1 --out held >held.txt 2>&1 || { cat held.txt; fail 'evaluate on a folder'; }
+grep -q 'note: folder:classes has no test part .*a fifth of the pictures is held out, which pretraining on this folder has seen' held.txt || fail 'held out in silence'
+grep -q '"test_part": "a fifth, held out; pretraining on this folder has seen it' held/evaluation.json || fail 'evaluation.json does not say what was held out'
+"$bin/evaluate" --run run --data folder:parts --probe-epochs 1 --out one >one.txt 2>&1 || { cat one.txt; fail 'evaluate on one test picture'; }
+grep -q '10 train and 1 test pictures of folder:parts' one.txt || fail 'the folder test was not taken'
+grep -q test_part one/evaluation.json && fail 'something was held out beside a test part'
+
+# A folder that does not say which pictures it was trained on.
+mkdir bare
+cp run/encoder.safetensors bare/
+for program in evaluate embed similar; do
+  "$bin/$program" --run bare >out 2>err && fail "$program chose pictures by itself"
+  grep -q "$program: \[run\] bare has no config.json that names its pictures; name them with --data" err || fail "$program does not ask for the pictures"
+done
+exit 0

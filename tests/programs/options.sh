@@ -46,12 +46,14 @@ for program in simclr rotation; do
   expect 1 "$program: [" "$program" --data "folder:$work/empty" --out "$work/run"
   expect 1 "$program: [" "$program" --data "cifar10:$work/empty" --out "$work/run"
   expect 1 'builtin' "$program" --data nonsense --out "$work/run"
+  expect 2 "--encoder vit_tiny_patch5 cannot be made for --size 32: " "$program" --encoder vit_tiny_patch5 --limit 20 --out "$work/run"
   expect 1 'batch' "$program" --data builtin --limit 20 --batch 64 --encoder cakenet-w8 --out "$work/small"
 done
 for program in evaluate embed similar; do
   expect 2 '--encoder FILE' "$program"
   expect 2 'does not exist' "$program" --encoder "$work/missing.safetensors"
   expect 2 'does not exist' "$program" --run "$work/missing"
+  expect 2 'options.sh", which is no folder' "$program" --run "$SSLCAKE_SOURCE_DIR/tests/programs/options.sh"
   printf 'not a safetensors file' >"$work/broken.safetensors"
   expect 1 "$program: [" "$program" --encoder "$work/broken.safetensors"
 done
