@@ -1,6 +1,10 @@
 #include "support/pretrain.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
@@ -10,6 +14,7 @@
 #include <sslcake/eval/knn.hpp>
 #include <sslcake/image/contact_sheet.hpp>
 #include <sslcake/image/png.hpp>
+#include <sslcake/io/files.hpp>
 #include <sslcake/nn/encoder_file.hpp>
 #include <sslcake/optim/make.hpp>
 #include <sslcake/report/report.hpp>
@@ -52,6 +57,15 @@ int size_of(const Options& o) {
   if (starts_with(o.data, "folder")) return 112;
   if (starts_with(o.data, "stl10")) return 96;
   return 32;
+}
+
+/// Two runs in one folder would mix. The lock is of this process: the system opens it when the process ends, however it ends.
+void lock_folder(const std::string& path) {
+  io::make_folders(path);
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;  // may be written but not read: writing goes on without a lock
+  if (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // other errors: a file system without locks
+    fail("out", "another process trains in ", path, "; wait for it, or choose another --out");
 }
 
 /// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views
@@ -159,6 +173,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
       return {{{"knn200", eval::knn_accuracy(base.features, base.labels, test.features, test.labels)}}, {}};
     };
 
+  lock_folder(o.out);
   if (!o.resume && std::filesystem::exists(o.out + "/checkpoint"))
     fail("out", o.out, " holds an earlier run; continue it with --resume, or choose another --out");
   prepare_out(o, {"encoder.safetensors", "report.html"});

@@ -26,20 +26,27 @@ cmp whole/encoder.safetensors again/encoder.safetensors || fail '--config gave a
 cmp turned/encoder.safetensors turned-again/encoder.safetensors || fail 'rotation --config gave another encoder'
 
 # --- Ctrl-C ------------------------------------------------------------------------------------------------------------
-# A shell starts what is in the background with SIGINT ignored; SIGTERM asks for the same.
-"$bin/simclr" $options --epochs 400 --out long >out 2>err &
-pid=$!
-tries=0
-until ls long/checkpoint/step-* >/dev/null 2>&1; do
-  tries=$((tries + 1))
-  [ "$tries" -le 600 ] || fail 'no checkpoint within a minute'
-  sleep 0.1
+for signal in TERM INT; do
+  rm -rf long
+  set -- "$bin/simclr" $options --epochs 400 --out long
+  # A shell starts what is in the background with SIGINT ignored.
+  if [ $signal = INT ]; then env --default-signal=INT true 2>/dev/null || continue; set -- env --default-signal=INT "$@"; fi
+  "$@" >out 2>err &
+  pid=$!
+  tries=0
+  until ls long/checkpoint/step-* >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ "$tries" -le 600 ] || fail 'no checkpoint within a minute'
+    sleep 0.1
+  done
+  "$bin/simclr" $options --epochs 400 --out long --resume >second_out 2>second_err && fail 'two runs in one folder'
+  grep -q 'another process trains in long; wait for it, or choose another --out' second_err || { cat second_err; fail 'no clear message for two runs in one folder'; }
+  kill -$signal $pid
+  wait $pid
+  [ $? -eq 130 ] || fail "a stop by SIG$signal does not end with exit code 130"
+  grep -q 'the same command with --resume continues' err || fail "a stop by SIG$signal does not say how to go on"
+  [ -e long/encoder.safetensors ] && fail 'a stopped run left an encoder'
 done
-kill -TERM $pid
-wait $pid
-[ $? -eq 130 ] || fail 'a stop by signal does not end with exit code 130'
-grep -q 'the same command with --resume continues' err || fail 'a stop by signal does not say how to go on'
-[ -e long/encoder.safetensors ] && fail 'a stopped run left an encoder'
 
 # The run to be continued: stopped in its first epochs.
 tries=0
