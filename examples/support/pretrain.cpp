@@ -16,6 +16,8 @@
 #include <sslcake/image/png.hpp>
 #include <sslcake/io/files.hpp>
 #include <sslcake/nn/encoder_file.hpp>
+#include <sslcake/optim/adam.hpp>
+#include <sslcake/optim/lars.hpp>
 #include <sslcake/optim/make.hpp>
 #include <sslcake/report/report.hpp>
 #include <sslcake/train/checkpoint.hpp>
@@ -26,13 +28,61 @@ namespace support {
 
 using namespace sslcake;
 
+const char* precision_for(kernels::Isa isa) {
+  return isa == kernels::Isa::avx512bf16 || isa == kernels::Isa::amx ? "bfloat16" : "float32";
+}
+
+namespace {
+
+struct Rates {
+  double lr, weight_decay;
+};
+
+/// What an optimiser trains with unless told otherwise; `sgd` is the program's own.
+Rates rates_of(const std::string& optimizer, const Rates& sgd) {
+  const auto own = [](const auto& defaults) { return Rates{defaults.lr, defaults.weight_decay}; };
+  if (optimizer == "adam") return own(optim::AdamOptions{});
+  if (optimizer == "adamw") return own(optim::AdamWOptions{});
+  return optimizer == "lars" ? own(optim::LARSOptions{}) : sgd;
+}
+
+/// "; adam: 0.001, adamw: 0.001, lars: 0.3": of --help.
+std::string other_rates(double Rates::*which) {
+  std::string text;
+  for (const std::string name : {"adam", "adamw", "lars"})
+    text += concat(text.empty() ? "; " : ", ", name, ": ", rates_of(name, {}).*which);
+  return text;
+}
+
+/// --precision auto: a run that goes on keeps what it began with.
+std::string precision_of(const Options& o) {
+  if (o.resume) {
+    try {
+      const auto begun = stored_option(o.out, "precision");
+      if (begun == "float32" || begun == "bfloat16") return begun;
+    } catch (const Error&) {  // a damaged config.json: the trainer compares with the checkpoint
+    }
+  }
+  return precision_for(kernels::isa());
+}
+
+}  // namespace
+
 void add_pretraining_options(Options& options, Pretraining& p) {
+  options.precision = "auto";
+  options.lr_help = other_rates(&Rates::lr);
+  options.settle = [&options, &p, sgd = Rates{options.lr, p.weight_decay}] {
+    const auto rates = rates_of(options.optimizer, sgd);
+    if (!options.was_given("--lr")) options.lr = rates.lr;
+    if (!options.was_given("--weight-decay")) p.weight_decay = rates.weight_decay;
+    if (options.precision == "auto") options.precision = precision_of(options);
+  };
   const std::vector<Extra> more = {
       {"--stem", &p.stem, "first layers: small (3x3, no pooling), imagenet (7x7, pooling), auto (small up to 64 pixels)", 0, 0, {"auto", "small", "imagenet"}},
       {"--schedule", &p.schedule, "of the learning rate: cosine or constant", 0, 0, {"cosine", "constant"}},
       {"--warmup", &p.warmup, "epochs of linear warm-up", 0, 1e6},
       {"--momentum", &p.momentum, "of sgd and lars", 0, 0.9999},
-      {"--weight-decay", &p.weight_decay, "weight decay", 0, 10},
+      {"--weight-decay", &p.weight_decay, "weight decay" + other_rates(&Rates::weight_decay), 0, 10},
       {"--clip", &p.clip, "largest gradient norm, 0: unlimited", 0, 1e6},
       {"--average", &p.average, "decay of an average of the weights, which then is the result; 0: none", 0, 0.99999},
       {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},

@@ -4,6 +4,7 @@
 
 #include <sslcake/augment/recipe.hpp>
 #include <sslcake/data/dataset.hpp>
+#include <sslcake/kernels/cpu/isa.hpp>
 #include <sslcake/nn/encoder.hpp>
 #include <sslcake/optim/optimizer.hpp>
 #include <sslcake/train/trainer.hpp>
@@ -15,15 +16,20 @@ namespace support {
 /// Options that all pretraining programs have beside the common ones.
 struct Pretraining {
   std::string stem = "auto", schedule = "cosine";
-  double momentum = 0.9, weight_decay = 5e-4;  // of SGD and LARS; what lightly's CIFAR-10 benchmark uses
+  double momentum = 0.9;       // of SGD and LARS
+  double weight_decay = 5e-4;  // of SGD: what lightly's CIFAR-10 benchmark uses
   double warmup = 0;      // epochs
   double clip = 0, average = 0;
   int accumulate = 1, knn_every = 5;
   std::int64_t knn_limit = 10000;
   double checkpoint_seconds = 300;
 };
-/// Adds them to the program's command line.
+/// Adds them to the program's command line. What is not given follows from the others: rates from the optimiser (those in
+/// `options` and `pretraining` are of sgd), the precision from the kernels.
 void add_pretraining_options(Options& options, Pretraining& pretraining);
+
+/// The faster of the precisions that these kernels train well in: bfloat16 where they multiply it, else float32.
+const char* precision_for(sslcake::kernels::Isa isa);
 
 /// The data of a run and what the encoder must know of it.
 struct Source {

@@ -35,8 +35,10 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
     if (!parse(argc, argv, options)) return 0;
     sslcake::set_threads(options.threads);
     sslcake::seed(options.seed);
-    std::fprintf(stderr, "%s: sslcake %s, kernels %s, %d thread%s, seed %llu\n", program.c_str(), SSLCAKE_VERSION_STRING,
-                 name_of(sslcake::kernels::isa()), sslcake::threads(), sslcake::threads() == 1 ? "" : "s",
+    const bool trains = std::find(options.unused.begin(), options.unused.end(), "--precision") == options.unused.end();
+    const std::string precision = trains ? options.precision + ", " : "";
+    std::fprintf(stderr, "%s: sslcake %s, kernels %s, %s%d thread%s, seed %llu\n", program.c_str(), SSLCAKE_VERSION_STRING,
+                 name_of(sslcake::kernels::isa()), precision.c_str(), sslcake::threads(), sslcake::threads() == 1 ? "" : "s",
                  static_cast<unsigned long long>(options.seed));
     for (const auto& note : options.notes) std::fprintf(stderr, "%s: note: %s\n", program.c_str(), note.c_str());
     body();
