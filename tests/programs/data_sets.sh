@@ -73,6 +73,7 @@ vit="--data builtin --encoder vit_tiny --limit 40 --batch 20 --epochs 1 --optimi
 grep -q '"lr": 0.001' run-vit/config.json || fail 'AdamW has not its own learning rate'
 grep -q '"weight-decay": 0.01' run-vit/config.json || fail 'AdamW has not its own decay'
 grep -Eq '"precision": "(float32|bfloat16)"' run-vit/config.json || fail 'config.json does not say the precision'
+grep -Eq 'kernels [a-z0-9]+, (float32|bfloat16), [0-9]+ thread' log || fail 'the first line does not say the precision'
 "$bin/rotation" $vit --out run-vit-rotation >log 2>&1 || fail 'rotation with a vision transformer'
 "$bin/evaluate" --run run-vit --limit 60 --probe-epochs 2 >log 2>&1 || fail 'evaluate with a vision transformer'
 "$bin/evaluate" --run run-vit --limit 60 --size 64 --out size >log 2>&1 && fail 'another size for a vision transformer was taken'

@@ -77,6 +77,10 @@ grep -q '"program": "embed"' features/config.json || fail 'embed left no config.
 grep -q -e '--stage expects a number up to 3 for this encoder, got 9' err || fail 'no clear message for a stage that does not exist'
 "$bin/embed" --config features/config.json --out features2 >embed3.txt 2>&1 || { cat embed3.txt; fail 'embed --config'; }
 cmp features/features.npy features2/features.npy || fail 'embed --config gave other features'
+# A run that is named on the command line, and not the one of the config.json.
+cp -R run other
+"$bin/embed" --config features/config.json --run other --out features3 >embed4.txt 2>&1 || { cat embed4.txt; fail 'embed --config --run'; }
+grep -q 'from other/encoder.safetensors' embed4.txt || fail 'embed --config --run took the encoder of the run in --config'
 "$bin/similar" --run run --limit 60 --random 200 --tile 1024 --out big >big.txt 2>&1 && fail 'a sheet of any size'
 grep -q 'choose a smaller --tile' big.txt || fail 'no clear message for a sheet that is too large'
 
