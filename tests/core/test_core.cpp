@@ -96,6 +96,7 @@ TEST_CASE("tensors: making, reading, converting") {
   CHECK_FALSE(Tensor{}.defined());
   CHECK(Tensor{}.numel() == 0);
   CHECK(Tensor{}.raw() == nullptr);
+  CHECK_FALSE(Tensor{}.to(DType::float64).defined());
   CHECK(zeros({2, 2}).to_vector<int>() == std::vector<int>{0, 0, 0, 0});
   CHECK(full({2}, 1.5, DType::bfloat16).to_vector<double>() == std::vector<double>{1.5, 1.5});
   CHECK(arange(3).to_vector<int>() == std::vector<int>{0, 1, 2});
@@ -120,6 +121,15 @@ TEST_CASE("conversions saturate instead of being undefined") {
   CHECK(from_vector<float>({2}, {0.25f, 0}).to(DType::boolean).to_vector<bool>() == std::vector<bool>{true, false});
   CHECK(from_vector<std::int64_t>({1}, {257}).to(DType::bfloat16).item() == 256);
   CHECK(from_vector<bfloat16>({1}, {bfloat16(1.5f)}).to(DType::float64).item() == 1.5);
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
+  const Tensor integers = from_vector<std::int64_t>({5}, {300, -1, 7, most, least});
+  CHECK(integers.to(DType::uint8).to_vector<int>() == std::vector<int>{255, 0, 7, 255, 0});
+  CHECK(integers.to_vector<int>() ==
+        std::vector<int>{300, -1, 7, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()});
+  CHECK(integers.to_vector<std::int64_t>() == std::vector<std::int64_t>{300, -1, 7, most, least});
+  CHECK(integers.to_vector<std::uint64_t>() == std::vector<std::uint64_t>{300, 0, 7, static_cast<std::uint64_t>(most), 0});
+  CHECK(x.to_vector<std::int64_t>() == wide);  // read as another type: as if converted
+  CHECK(x.to_vector<std::uint8_t>() == std::vector<std::uint8_t>{0, 3, 255, 255, 0, 0});
 }
 
 TEST_CASE("handles, views and copies") {
@@ -144,6 +154,9 @@ TEST_CASE("handles, views and copies") {
   copy_into(target, a);
   CHECK(target.to_vector<int>() == std::vector<int>{9, 1, 2, 3, 4, 5});
   CHECK(mentions(message_of([&] { copy_into(target, row); }), "expected shape (2,3), got (1,3)"));
+  Tensor number = scalar(1), nothing;
+  CHECK(mentions(message_of([&] { copy_into(number, Tensor{}); }), "expected two defined tensors"));
+  CHECK(mentions(message_of([&] { copy_into(nothing, number); }), "expected two defined tensors"));
   Tensor part = a.rows(0, 1);
   copy_into(part, row);
   CHECK(a.to_vector<int>() == std::vector<int>{3, 4, 5, 3, 4, 5});

@@ -108,3 +108,22 @@ TEST_CASE("random tensors come from the stream in order") {
   CHECK(random_normal({2}, a, 10, 0).to_vector<double>() == std::vector<double>{10, 10});
   CHECK_THROWS_AS(random_uniform({2}, a, 0, 1, DType::int64), Error);
 }
+
+TEST_CASE("the upper bound is never drawn, wherever rounding leads") {
+  // The bounds are neighbours or nearly so: one draw in two would be rounded up.
+  Random a(4, Purpose::test);
+  const float one = 1.0f, next = std::nextafter(one, 2.0f);
+  for (int i = 0; i < 100; ++i) {
+    CHECK(a.uniform(one, next) == one);
+    CHECK(a.uniform(-next, -one) == -next);
+    CHECK(a.uniform(2.0f, 2.0f) == 2.0f);
+    CHECK(a.uniform(next, one) == next);  // bounds the other way round: (low, high]
+  }
+  for (const auto& [low, high] : {std::pair{0.0, 1.0}, {-1.0, 0.0}, {1.0, 2.0}, {-3.0, -1.0}, {0.1, 0.7}}) {
+    double most = low;
+    for (const double v : random_uniform({5000}, a, low, high, DType::bfloat16).to_vector<double>()) most = std::max(most, v);
+    CHECK(most < high);
+    CHECK(most > high - 0.01 * (high - low));
+  }
+  for (const double v : random_uniform({100}, a, 1, static_cast<double>(next), DType::float32).to_vector<double>()) CHECK(v == 1);
+}

@@ -4,7 +4,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <type_traits>
 
 #include "error.hpp"
 
@@ -65,6 +67,23 @@ template <> struct dtype_of<bfloat16> { static constexpr DType value = DType::bf
 template <> struct dtype_of<std::int64_t> { static constexpr DType value = DType::int64; };
 template <> struct dtype_of<std::uint8_t> { static constexpr DType value = DType::uint8; };
 template <> struct dtype_of<bool> { static constexpr DType value = DType::boolean; };
+
+/// Numbers that an integer type cannot hold become its nearest bound, and NaN 0 (the bare conversion is undefined, or wraps).
+template <class To, class From>
+To convert(From v) {
+  if constexpr (std::is_same_v<To, From>) return v;
+  else if constexpr (std::is_same_v<From, bfloat16>) return convert<To>(static_cast<float>(v));
+  else if constexpr (std::is_same_v<To, bfloat16>) return bfloat16(static_cast<float>(v));
+  else if constexpr (std::is_same_v<To, bool>) return v != From(0);
+  else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
+    constexpr auto low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
+    return v != v ? To(0) : v <= static_cast<From>(low) ? low : v >= static_cast<From>(high) ? high : static_cast<To>(v);
+  } else if constexpr (std::is_integral_v<To> && std::is_same_v<From, std::int64_t>) {
+    constexpr auto low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
+    if (v < 0) return v <= static_cast<From>(low) || std::is_unsigned_v<To> ? low : static_cast<To>(v);
+    return static_cast<std::uint64_t>(v) < static_cast<std::uint64_t>(high) ? static_cast<To>(v) : high;
+  } else return static_cast<To>(v);
+}
 }  // namespace detail
 
 /// The DType of a C++ element type: `dtype_of<float> == DType::float32`.

@@ -65,7 +65,10 @@ class Random {
   /// Uniform in [0, 1), 24 bits.
   float uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24f; }
   /// Uniform in [low, high).
-  float uniform(float low, float high) { return low + (high - low) * uniform(); }
+  float uniform(float low, float high) {
+    const float value = low + (high - low) * uniform();
+    return value == high ? std::nextafter(high, low) : value;  // the sum may have been rounded up
+  }
   /// Uniform in [0, 1), 53 bits.
   double uniform64() {
     const std::uint64_t high = bits(), low = bits();

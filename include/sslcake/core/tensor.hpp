@@ -61,7 +61,7 @@ class Tensor {
 
   /// The only element, as a double (bool: 0 or 1).
   double item() const;
-  /// All elements in order, converted to T.
+  /// All elements in order, converted to T as by to().
   template <class T>
   std::vector<T> to_vector() const;
 
@@ -71,7 +71,8 @@ class Tensor {
   Tensor rows(std::int64_t begin, std::int64_t end) const;
   /// A copy of the numbers, without gradient.
   Tensor clone() const;
-  /// A converted copy without gradient; the tensor itself where the type is already right (differentiable: ops::cast).
+  /// A converted copy without gradient; the tensor itself where the type is already right (differentiable: ops::cast). Numbers
+  /// that an integer type cannot hold become its nearest bound, NaN 0.
   Tensor to(DType dtype) const;
   /// The same numbers, cut off from the tape.
   Tensor detach() const {
@@ -87,6 +88,7 @@ class Tensor {
   bool requires_grad() const;
   /// The accumulated gradient of a leaf; undefined before the first backward pass.
   Tensor grad() const;
+  /// Of this tensor's shape and type, or undefined.
   void set_grad(Tensor grad);
   void clear_grad() { if (meta_) set_grad(Tensor{}); }
 
@@ -155,10 +157,7 @@ std::vector<T> Tensor::to_vector() const {
   dispatch_all(dtype_, [&](auto zero) {
     using S = decltype(zero);
     const S* p = data<S>();
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      if constexpr (std::is_same_v<S, bfloat16>) out[i] = static_cast<T>(static_cast<float>(p[i]));
-      else out[i] = static_cast<T>(p[i]);
-    }
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = detail::convert<T>(p[i]);
   });
   return out;
 }

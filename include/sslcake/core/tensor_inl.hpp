@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
 
 #include "random.hpp"
@@ -8,21 +10,6 @@
 #include "threads.hpp"
 
 namespace sslcake::inline v0 {
-
-namespace detail {
-/// Numbers that an integer type cannot hold become its nearest bound, and NaN 0 (the bare conversion is undefined).
-template <class To, class From>
-To convert(From v) {
-  if constexpr (std::is_same_v<To, From>) return v;
-  else if constexpr (std::is_same_v<From, bfloat16>) return convert<To>(static_cast<float>(v));
-  else if constexpr (std::is_same_v<To, bfloat16>) return bfloat16(static_cast<float>(v));
-  else if constexpr (std::is_same_v<To, bool>) return v != From(0);
-  else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    constexpr auto low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
-    return v != v ? To(0) : v <= static_cast<From>(low) ? low : v >= static_cast<From>(high) ? high : static_cast<To>(v);
-  } else return static_cast<To>(v);
-}
-}  // namespace detail
 
 SSLCAKE_INLINE double Tensor::item() const {
   if (!defined() || numel() != 1) fail("Tensor::item", "expected one element, got shape ", shape_);
@@ -54,6 +41,7 @@ SSLCAKE_INLINE Tensor Tensor::clone() const {
 }
 
 SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
+  if (!target.defined() || !source.defined()) fail("copy_into", "expected two defined tensors");
   if (!(target.shape() == source.shape())) fail("copy_into", "expected shape ", target.shape(), ", got ", source.shape());
   const auto n = target.numel();
   if (target.dtype() == source.dtype()) {
@@ -74,7 +62,7 @@ SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
 }
 
 SSLCAKE_INLINE Tensor Tensor::to(DType dtype) const {
-  if (dtype == dtype_) return detach();
+  if (dtype == dtype_ || !defined()) return detach();
   Tensor t(shape_, dtype);
   copy_into(t, *this);
   return t;
@@ -95,7 +83,8 @@ SSLCAKE_INLINE Tensor Tensor::grad() const { return meta_ ? meta_->grad : Tensor
 
 SSLCAKE_INLINE void Tensor::set_grad(Tensor grad) {
   if (!meta_ || !meta_->leaf) fail("Tensor::set_grad", "expected a leaf with set_requires_grad()");
-  if (grad.defined() && !(grad.shape() == shape_)) fail("Tensor::set_grad", "expected shape ", shape_, ", got ", grad.shape());
+  if (grad.defined() && (!(grad.shape() == shape_) || grad.dtype() != dtype_))
+    fail("Tensor::set_grad", "expected shape ", shape_, " and type ", dtype_, ", got ", grad.shape(), " and ", grad.dtype());
   meta_->grad = std::move(grad);
 }
 
@@ -126,12 +115,34 @@ SSLCAKE_INLINE Tensor arange(std::int64_t n) {
   return t;
 }
 
+namespace detail {
+/// The largest number of type T below `bound`.
+template <class T>
+T largest_below(double bound) {
+  T value = convert<T>(bound);
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    if (static_cast<double>(static_cast<float>(value)) < bound) return value;
+    const float under = std::nextafter(static_cast<float>(value), -std::numeric_limits<float>::infinity());
+    value.bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(under) >> 16);  // cut off: towards zero
+    if (under < 0) ++value.bits;
+  } else if (static_cast<double>(value) >= bound) {
+    value = std::nextafter(value, -std::numeric_limits<T>::infinity());
+  }
+  return value;
+}
+}  // namespace detail
+
 SSLCAKE_INLINE Tensor random_uniform(const Shape& shape, Random& random, double low, double high, DType dtype) {
   Tensor t(shape, dtype);
   dispatch_floating(dtype, "random_uniform", [&](auto zero) {
     using T = decltype(zero);
     T* p = t.mutable_data<T>();
-    for (std::int64_t i = 0, n = t.numel(); i < n; ++i) p[i] = detail::convert<T>(low + (high - low) * random.uniform());
+    const T last = detail::largest_below<T>(high);
+    for (std::int64_t i = 0, n = t.numel(); i < n; ++i) {
+      const double value = low + (high - low) * random.uniform();
+      p[i] = detail::convert<T>(value);
+      if (low < high && detail::convert<double>(p[i]) >= high) p[i] = last;  // it was rounded up
+    }
   });
   return t;
 }
