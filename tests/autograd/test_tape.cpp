@@ -278,6 +278,7 @@ TEST_CASE("wrong gradients and wrong calls are errors") {
   CHECK(mentions(message_of([&] { affine(x, 2).set_requires_grad(); }), "detach"));
   CHECK(mentions(message_of([&] { arange(3).set_requires_grad(); }), "int64"));
   CHECK(mentions(message_of([&] { x.set_grad(ones({2})); }), "(1)"));
+  CHECK(mentions(message_of([&] { x.set_grad(ones({1}, DType::float64)); }), "type float32, got (1) and float64"));
 }
 
 TEST_CASE("a gradient may be taken over, and is then the only handle where nobody else has it") {
@@ -300,4 +301,15 @@ TEST_CASE("parameters forget their gradients together") {
   CHECK(w.grad().defined());
   clear_grads(parameters);
   CHECK_FALSE(w.grad().defined());
+}
+
+TEST_CASE("a backward pass that throws leaves nothing behind for the next one") {
+  Tensor x = leaf(3);
+  const Tensor shared = affine(x, 2);
+  const Tensor broken = record("broken", {shared}, ones({1}), [](Backward&) { fail("broken", "on purpose"); });
+  // Twice the shared part is reached before the op that throws is run.
+  CHECK(mentions(message_of([&] { backward(plus(affine(broken, 1), affine(shared, 5))); }), "on purpose"));
+  CHECK_FALSE(x.grad().defined());
+  backward(affine(shared, 1));
+  CHECK(x.grad().item() == 2);
 }

@@ -218,6 +218,11 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
   }
 
   NoGrad no_grad;
+  // Where an op throws, the nodes that were not run must not keep what arrived so far: a later pass would add to it.
+  struct Cleared {
+    std::vector<std::shared_ptr<autograd::Node>>& nodes;
+    ~Cleared() { for (auto& node : nodes) node->grad = Tensor{}; }
+  } cleared{order};
   root->grad = output_grad.detach();
   while (!order.empty()) {
     const auto node = std::move(order.back());
