@@ -1,7 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -141,3 +146,62 @@ TEST_CASE("a serial scope keeps a thread's work on that thread") {
   parallel_chunks(20, [&](std::int64_t) { here += std::this_thread::get_id() == me; });
   CHECK(here == 20);
 }
+
+namespace {
+/// Runs `body` in a forked child and returns whether it came back true within 20 seconds.
+template <class Body>
+bool true_in_child(Body&& body) {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(20);  // kills one that hangs
+    bool right = false;
+    try {
+      right = body();
+    } catch (...) {
+    }
+    _exit(right ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+bool all_chunks_run() {
+  std::atomic<int> runs{0};
+  parallel_chunks(100, [&](std::int64_t) { ++runs; });
+  return runs == 100;
+}
+}  // namespace
+
+TEST_CASE("a forked child works alone, until it asks for threads of its own") {
+  const WithThreads scope(3);
+  REQUIRE(all_chunks_run());
+  CHECK(true_in_child([] { return threads() == 1 && all_chunks_run(); }));
+#if !defined(__SANITIZE_THREAD__)  // which refuses threads in such a child
+  CHECK(true_in_child([] {
+    set_threads(2);
+    return threads() == 2 && all_chunks_run() && true_in_child([] { return threads() == 1 && all_chunks_run(); });
+  }));
+#endif
+  CHECK(threads() == 3);
+  CHECK(all_chunks_run());
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these need much address space
+TEST_CASE("where the system gives fewer threads, those do the work") {
+  CHECK(true_in_child([] {
+    set_threads(1);
+    rlimit room{};
+    long pages = 0;
+    if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+      if (std::fscanf(file, "%ld", &pages) != 1) pages = 0;
+      std::fclose(file);
+    }
+    // Stacks of 8 MiB: a few fit, hundreds do not.
+    room.rlim_cur = room.rlim_max = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (100 << 20);
+    if (pages == 0 || setrlimit(RLIMIT_AS, &room) != 0) return false;
+    set_threads(1000);
+    return threads() > 1 && threads() < 1000 && all_chunks_run();
+  }));
+}
+#endif

@@ -10,7 +10,8 @@
 
 namespace sslcake::inline v0 {
 
-/// Number of threads that compute (the caller included). Default: the CPUs this process may use.
+/// Number of threads that compute (the caller included). Default: the CPUs this process may run on (a quota of their time, as
+/// `docker --cpus` sets it, is not known here). Fewer where the system refuses to start them; 1 in a forked child.
 int threads();
 /// Sets it; n < 1 means the default again. Not to be called while work is running; from inside of it, an Error.
 void set_threads(int n);

@@ -3,10 +3,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <pthread.h>
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -22,10 +25,10 @@ inline thread_local bool inside_pool = false;  // a nested parallel call runs se
 /// Workers sleep on a condition variable; a job is a counter from which everyone, the caller too, takes chunk numbers.
 class ThreadPool {
  public:
-  static ThreadPool& instance() {
-    static ThreadPool pool;
-    return pool;
-  }
+  explicit ThreadPool(int size) : size_(size) { start(); }
+  ~ThreadPool() { stop(); }
+
+  static ThreadPool& instance() { return *place(); }
 
   int size() const { return size_; }
 
@@ -62,12 +65,22 @@ class ThreadPool {
   }
 
  private:
-  ThreadPool() : size_(default_size()) { start(); }
-  ~ThreadPool() { stop(); }
+  /// fork() copies the pool, but not its threads: the child leaves that pool alone (its locks may be held by nobody, its
+  /// workers cannot be joined) and gets one without workers, until it calls set_threads.
+  static std::unique_ptr<ThreadPool>& place() {
+    static std::unique_ptr<ThreadPool> pool = [] {
+      ::pthread_atfork(nullptr, nullptr, [] {
+        static_cast<void>(place().release());
+        place() = std::make_unique<ThreadPool>(1);
+      });
+      return std::make_unique<ThreadPool>(default_size());
+    }();
+    return pool;
+  }
 
   static int default_size() {
 #if defined(__linux__)
-    cpu_set_t set;  // respects taskset and container limits, which hardware_concurrency may not
+    cpu_set_t set;  // respects taskset and cpusets, which hardware_concurrency may not
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
 #endif
     const auto n = std::thread::hardware_concurrency();
@@ -76,7 +89,11 @@ class ThreadPool {
 
   void start() {
     quit_ = false;
-    for (int i = 1; i < size_; ++i) workers_.emplace_back([this, seen = job_] { loop(seen); });
+    try {
+      for (int i = 1; i < size_; ++i) workers_.emplace_back([this, seen = job_] { loop(seen); });
+    } catch (const std::exception&) {  // the system gives no more of them: the results are the same with fewer
+      size_ = static_cast<int>(workers_.size()) + 1;
+    }
   }
   void stop() {
     {
