@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "fixture.hpp"
+#include "sslcake/ops/arithmetic.hpp"
 #include "sslcake/ops/losses.hpp"
 #include "sslcake/ops/softmax.hpp"
 
@@ -73,6 +74,27 @@ OP_CASE("cosine_similarity") {
     gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1]); }, {random_input(a, 1, 0.2, 1), random_input(b, 2)});
   gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1], 0); },
             {random_input({4, 3}, 1), random_input({4, 3}, 2)});
+  for (const int axis : {0, 1, 2, -1})
+    gradcheck([=](const Tensors& x) { return ops::cosine_similarity(x[0], x[1], axis); },
+              {random_input({2, 3, 4}, 1), random_input({3, 1}, 2, 0.2, 1)});
+}
+
+TEST_CASE("cosine similarity with broadcasting is that of the repeated tensors, along the common shape's axis") {
+  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
+           {{2, 3, 4}, {3, 4}}, {{2, 1, 4}, {3, 1}}, {{2, 4}, {2, 1}}, {{4}, {2, 3, 1}}}) {
+    const Tensor x = random_input(a, 1), y = random_input(b, 2), nothing = ops::add(x, y) * 0.0;
+    for (int axis = -nothing.rank(); axis < nothing.rank(); ++axis)
+      check_close(ops::cosine_similarity(x, y, axis), ops::cosine_similarity(x + nothing, y + nothing, axis), 1e-12, 1e-12);
+  }
+  check_error([] { ops::cosine_similarity(zeros({2, 3}), zeros({3}), 2); }, {"[cosine_similarity]", "(2,3)", "got 2"});
+}
+
+TEST_CASE("class weights that were changed before the backward pass are noticed") {
+  Tensor x = random_input({2, 3}, 1), weights = full({3}, 2, DType::float64);
+  x.set_requires_grad();
+  const Tensor loss = ops::cross_entropy(x, from_vector<std::int64_t>({2}, {0, 2}), {.class_weights = weights});
+  weights.mutable_data<double>()[0] = 5;
+  check_error([&] { backward(loss); }, {"[backward]", "(3)", "changed in place"});
 }
 
 TEST_CASE("losses and softmax agree with PyTorch") {

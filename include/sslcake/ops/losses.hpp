@@ -37,7 +37,7 @@ Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = Reduc
 
 /// x / max(‖x‖₂, eps) along an axis. float32 and float64.
 Tensor normalize(const Tensor& x, int axis = -1, double eps = 1e-12);
-/// Σ ab / (max(‖a‖, eps)·max(‖b‖, eps)) along an axis; the shapes may broadcast.
+/// Σ ab / (max(‖a‖, eps)·max(‖b‖, eps)) along an axis of the common shape; the shapes may broadcast.
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int axis = -1, double eps = 1e-8);
 
 }  // namespace sslcake::inline v0::ops

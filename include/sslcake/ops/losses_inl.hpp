@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "arithmetic.hpp"
+#include "broadcast.hpp"
 #include "elementwise.hpp"
 #include "loops.hpp"
 #include "losses.hpp"
@@ -114,13 +115,14 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
       if (targets[r] != part.ignored) divisor += w ? static_cast<double>(w[targets[r]]) : 1.0;
   });
   losses = autograd::record("cross_entropy", {x}, losses,
-                            [sx = autograd::Saved(x), st = autograd::Saved(target), weights, part](autograd::Backward& b) {
+                            [sx = autograd::Saved(x), st = autograd::Saved(target), sw = autograd::Saved(weights),
+                             part](autograd::Backward& b) {
     Tensor dx = empty_like(sx.get());
     const auto* targets = st.get().data<std::int64_t>();
     dispatch_real(dx.dtype(), "cross_entropy", [&](auto zero) {
       using T = decltype(zero);
       const T *x = sx.get().data<T>(), *dy = b.grad().data<T>();
-      const T* w = part.weighted ? weights.data<T>() : nullptr;
+      const T* w = part.weighted ? sw.get().data<T>() : nullptr;
       T* to = dx.mutable_data<T>();
       parallel_for(part.rows, detail::items_per_chunk(part.classes, 1 << 12),
                    [&](std::int64_t begin, std::int64_t end) {
@@ -238,7 +240,14 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
 SSLCAKE_INLINE Tensor cosine_similarity(const Tensor& a, const Tensor& b, int axis, double eps) {
   const Tensor x = detail::at_least_float32("cosine_similarity", a), y = detail::at_least_float32("cosine_similarity", b);
   detail::check_same_type("cosine_similarity", x, y);
-  return sum(mul(normalize(x, axis, eps), normalize(y, axis, eps)), {axis});
+  const Shape shape = detail::broadcast("cosine_similarity", x.shape(), y.shape()).shape;
+  axis = shape.axis(axis, "cosine_similarity") - shape.rank();  // counted from the back it is the same one of all three shapes
+  // Lengths are those of the repeated vectors. What is repeated along other axes only is normalised before, while it is small.
+  const auto unit = [&](const Tensor& t) {
+    const bool whole = -axis <= t.rank() && t.dim(axis) == shape[axis];
+    return normalize(whole ? t : add(t, zeros(shape, t.dtype())), axis, eps);
+  };
+  return sum(mul(unit(x), unit(y)), {axis});
 }
 
 }  // namespace sslcake::inline v0::ops
