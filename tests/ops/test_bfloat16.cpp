@@ -9,6 +9,7 @@
 #include <sslcake/ops/conv_norm_act.hpp>
 #include <sslcake/ops/layer_norm.hpp>
 #include <sslcake/ops/matmul.hpp>
+#include <sslcake/ops/norm.hpp>
 #include <sslcake/ops/pool.hpp>
 #include <sslcake/ops/reduce.hpp>
 #include <sslcake/ops/shape_ops.hpp>
@@ -150,9 +151,47 @@ TEST_CASE("bfloat16: pooling") {
   CHECK(run(DType::bfloat16, shape, maximum).y.dtype() == DType::bfloat16);
 }
 
+TEST_CASE("bfloat16: gradients that meet are summed in float32") {
+  const auto gradient = [](const Tensor& input, const std::function<Tensor(const Tensor&)>& f) {
+    Tensor x = input.clone();
+    x.set_requires_grad();
+    const Tensor y = f(x);
+    backward(y, ones(y.shape(), y.dtype()));
+    CHECK(x.grad().dtype() == DType::bfloat16);
+    return x.grad().to_vector<float>();
+  };
+  const Tensor index = zeros({1000}, DType::int64);
+  const Tensor two = zeros({2}, DType::bfloat16);
+  CHECK(gradient(two, [&](const Tensor& x) { return ops::index_select(x, index); }) == std::vector<float>{1000, 0});
+  CHECK(gradient(two, [&](const Tensor& x) { return ops::gather(x, index, 0); }) == std::vector<float>{1000, 0});
+  // One large pixel in the middle wins in all 31 x 31 windows (961, which is 960 in bfloat16).
+  Tensor picture = zeros({1, 61, 61, 1}, DType::bfloat16);
+  picture.mutable_data<bfloat16>()[30 * 61 + 30] = bfloat16(1.0f);
+  const auto most = gradient(picture, [](const Tensor& x) { return ops::max_pool2d(x, {.kernel = 31, .stride = 1}); });
+  CHECK(most[30 * 61 + 30] == 960);
+  const auto mean = gradient(picture, [](const Tensor& x) { return ops::avg_pool2d(x, {.kernel = 31, .stride = 1}); });
+  CHECK(mean[30 * 61 + 30] == 1);
+}
+
+TEST_CASE("bfloat16: float32 may be added from either side") {
+  Random random(5, Purpose::test);
+  Tensor wide = random_normal({3, 4}, random), narrow = random_normal({3, 4}, random).to(DType::bfloat16);
+  wide.set_requires_grad();
+  narrow.set_requires_grad();
+  const Tensor y = narrow + wide;
+  CHECK(y.dtype() == DType::float32);
+  CHECK(y.to_vector<float>() == (wide + narrow).to_vector<float>());
+  backward(y, ones({3, 4}));
+  CHECK(wide.grad().dtype() == DType::float32);
+  CHECK(narrow.grad().dtype() == DType::bfloat16);
+}
+
 TEST_CASE("bfloat16: an operand of the wrong type is refused") {
   Random random(3, Purpose::test);
   const Tensor x = ops::cast(random_normal(Shape{1, 4, 4, 8}, random), DType::bfloat16), w = random_normal(Shape{8, 3, 3, 8}, random);
   CHECK_THROWS_WITH_AS(ops::conv2d(x, ops::cast(w, DType::bfloat16)), doctest::Contains("expected weight of type float32 for an input of type bfloat16"),
                        Error);
+  CHECK_THROWS_WITH_AS(ops::conv_transpose2d(x, w), doctest::Contains("float32 or float64 tensor, got bfloat16"), Error);
+  CHECK_THROWS_WITH_AS(ops::batch_norm(x, {.gamma = ones({8}, DType::bfloat16)}),
+                       doctest::Contains("gamma of type float32 (the input's; float32 for bfloat16 inputs), got bfloat16"), Error);
 }

@@ -31,7 +31,12 @@ inline Tensor add_widened(const Tensor& a, const Tensor& b) {
 
 // y = a + b: dy goes to both, summed over what was repeated.
 SSLCAKE_INLINE Tensor add(const Tensor& a, const Tensor& b) {
-  if (a.defined() && b.defined() && a.dtype() == DType::float32 && b.dtype() == DType::bfloat16 && a.shape() == b.shape())
+  const auto widens = [](const Tensor& wide, const Tensor& narrow) {
+    return wide.defined() && narrow.defined() && wide.dtype() == DType::float32 && narrow.dtype() == DType::bfloat16 &&
+           wide.shape() == narrow.shape();
+  };
+  if (widens(b, a)) return add(b, a);
+  if (widens(a, b))
     return autograd::record("add", {a, b}, detail::add_widened(a, b), [](autograd::Backward& g) {
       if (g.needs(0)) g.give(0, g.grad());
       if (g.needs(1)) g.give(1, cast(g.grad(), DType::bfloat16));

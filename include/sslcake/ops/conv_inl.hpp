@@ -5,6 +5,7 @@
 #include "../core/threads.hpp"
 #include "conv.hpp"
 #include "conv_pass.hpp"
+#include "elementwise.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
@@ -53,6 +54,7 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
   constexpr const char* op = "conv_transpose2d";
   const auto& [stride, padding, extra, dilation, groups] = options;
   detail::expect_pictures(op, x);
+  detail::check_real(op, x);
   detail::expect_conv_options(op, stride, padding, dilation, groups);
   if (!weight.defined() || weight.rank() != 4 || weight.dim(0) != x.dim(3))
     fail(op, "expected weight (I,KH,KW,O/groups) with I = ", x.dim(3), ", got ",

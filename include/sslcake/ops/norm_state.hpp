@@ -5,9 +5,9 @@
 
 namespace sslcake::inline v0::ops {
 
-/// What a batch norm layer owns. All tensors have shape (C) and the input's type, except for the counter (int64, one
-/// element); each may be undefined: without gamma and beta they are 1 and 0, without running statistics those of the
-/// batch serve in evaluation too. The handles are shared: training updates the caller's running statistics in place.
+/// What a batch norm layer owns. All tensors have shape (C) and the input's type (float32 for bfloat16 inputs), except for the
+/// counter (int64, one element); each may be undefined: without gamma and beta they are 1 and 0, without running statistics those
+/// of the batch serve in evaluation too. The handles are shared: training updates the caller's running statistics in place.
 struct NormState {
   Tensor gamma = {}, beta = {};
   Tensor running_mean = {}, running_var = {};  // the variance unbiased (divided by n - 1), as PyTorch's

@@ -88,6 +88,23 @@ inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& col
   return y;
 }
 
+/// Calls body(picture, its sums in T) for pictures of `size` zeros each, which are `out` itself where S holds T, and else kept in
+/// T until a picture is complete: many small terms would vanish in a bfloat16 sum.
+template <class S, class Body>
+void sum_pictures(std::int64_t pictures, std::int64_t size, S* out, Body body) {
+  using T = compute_t<S>;
+  parallel_chunks(pictures, [&](std::int64_t n) {
+    if constexpr (std::is_same_v<S, T>) {
+      body(n, out + n * size);
+    } else {
+      const Workspace<T> sums(size);
+      std::fill_n(sums.data(), size, T(0));
+      body(n, sums.data());
+      for (std::int64_t i = 0; i < size; ++i) out[n * size + i] = S(sums[i]);
+    }
+  });
+}
+
 /// The transpose: every pixel of a box gets the box's gradient, divided by the area. One picture after the other on
 /// each thread, since boxes of one picture may overlap.
 inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const Windows& rows, const Windows& columns) {
@@ -99,8 +116,7 @@ inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const
     using S = decltype(zero);
     using T = compute_t<S>;
     const T* in = dy.data<T>();
-    S* out = dx.mutable_data<S>();
-    parallel_chunks(x[0], [&](std::int64_t n) {
+    sum_pictures(x[0], h * w * c, dx.mutable_data<S>(), [&](std::int64_t n, T* out) {
       for (std::int64_t p = 0; p < oh; ++p)
         for (std::int64_t q = 0; q < ow; ++q) {
           const Window &r = rows[static_cast<std::size_t>(p)], &s = columns[static_cast<std::size_t>(q)];
@@ -108,8 +124,8 @@ inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const
           const T scale = T(1) / static_cast<T>(r.extent * s.extent);
           for (auto row = r.begin; row < r.end; ++row)
             for (auto column = s.begin; column < s.end; ++column) {
-              S* to = out + ((n * h + row) * w + column) * c;
-              for (std::int64_t ch = 0; ch < c; ++ch) to[ch] = S(static_cast<T>(to[ch]) + from[ch] * scale);
+              T* to = out + (row * w + column) * c;
+              for (std::int64_t ch = 0; ch < c; ++ch) to[ch] += from[ch] * scale;
             }
         }
     });
@@ -188,8 +204,7 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
         using S = decltype(zero);
         using T = compute_t<S>;
         const S* dy = b.grad().data<S>();
-        S* out = dx.mutable_data<S>();
-        parallel_chunks(shape[0], [&](std::int64_t n) {
+        detail::sum_pictures(shape[0], h * w * c, dx.mutable_data<S>(), [&](std::int64_t n, T* out) {
           for (std::int64_t p = 0; p < oh; ++p)
             for (std::int64_t q = 0; q < ow; ++q)
               for (std::int64_t ch = 0; ch < c; ++ch) {
@@ -197,8 +212,7 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
                 const std::int64_t place = (*places)[at];
                 const auto row = p * o.stride.h - o.padding.h + place / o.kernel.w;
                 const auto column = q * o.stride.w - o.padding.w + place % o.kernel.w;
-                S& to = out[((n * h + row) * w + column) * c + ch];
-                to = S(static_cast<T>(to) + static_cast<T>(dy[at]));
+                out[(row * w + column) * c + ch] += static_cast<T>(dy[at]);
               }
         });
       });

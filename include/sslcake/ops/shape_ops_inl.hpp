@@ -297,22 +297,22 @@ SSLCAKE_INLINE Tensor index_select(const Tensor& x, const Tensor& index, int axi
     });
   return autograd::record(
       "index_select", {x}, y, [shape = x.shape(), axis, saved = autograd::Saved(index)](autograd::Backward& b) {
-        Tensor dx = zeros(shape, b.grad().dtype());
         const auto [outer, extent, inner] = detail::split_at("index_select", shape, axis);
         const auto* picked = saved.get().data<std::int64_t>();
         const std::int64_t count = saved.get().numel();
-        dispatch_floating(dx.dtype(), "index_select", [&, outer = outer, extent = extent, inner = inner](auto zero) {
+        Tensor dx;
+        dispatch_floating(b.grad().dtype(), "index_select", [&, outer = outer, extent = extent, inner = inner](auto zero) {
           using T = decltype(zero);
-          T* to = dx.mutable_data<T>();
+          using Sum = compute_t<T>;
+          dx = zeros(shape, dtype_of<Sum>);
+          Sum* to = dx.mutable_data<Sum>();
           const T* from = b.grad().data<T>();
           for (std::int64_t o = 0; o < outer; ++o)
             for (std::int64_t k = 0; k < count; ++k)
-              for (std::int64_t i = 0; i < inner; ++i) {
-                T& sum = to[(o * extent + picked[k]) * inner + i];
-                sum = T(static_cast<compute_t<T>>(sum) + static_cast<compute_t<T>>(from[(o * count + k) * inner + i]));
-              }
+              for (std::int64_t i = 0; i < inner; ++i)
+                to[(o * extent + picked[k]) * inner + i] += static_cast<Sum>(from[(o * count + k) * inner + i]);
         });
-        b.give(0, dx);
+        b.give(0, dx.to(b.grad().dtype()));
       });
 }
 
@@ -334,17 +334,18 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   });
   return autograd::record(
       "gather", {x}, y, [shape = x.shape(), whole, axis, saved = autograd::Saved(index)](autograd::Backward& b) {
-        Tensor dx = zeros(shape, b.grad().dtype());
-        dispatch_floating(dx.dtype(), "gather", [&](auto zero) {
+        Tensor dx;
+        dispatch_floating(b.grad().dtype(), "gather", [&](auto zero) {
           using T = decltype(zero);
-          T* to = dx.mutable_data<T>();
+          using Sum = compute_t<T>;
+          dx = zeros(shape, dtype_of<Sum>);
+          Sum* to = dx.mutable_data<Sum>();
           const T* from = b.grad().data<T>();
           const Tensor& index = saved.get();
-          detail::for_each_picked(index.shape(), index.data<std::int64_t>(), whole, axis, [&](std::int64_t k, std::int64_t at) {
-            to[at] = T(static_cast<compute_t<T>>(to[at]) + static_cast<compute_t<T>>(from[k]));
-          });
+          detail::for_each_picked(index.shape(), index.data<std::int64_t>(), whole, axis,
+                                  [&](std::int64_t k, std::int64_t at) { to[at] += static_cast<Sum>(from[k]); });
         });
-        b.give(0, dx);
+        b.give(0, dx.to(b.grad().dtype()));
       });
 }
 

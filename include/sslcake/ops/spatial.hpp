@@ -28,11 +28,12 @@ inline void expect_pictures(const char* where, const Tensor& x) {
   if (!is_floating(x.dtype())) fail(where, "expected pictures of floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
 }
 
-/// A second operand `name` of the wanted shape and of x's type.
+/// A second operand `name` of the wanted shape and type: that of x, or x's parameter_type.
 inline void expect_operand(const char* where, const char* name, const Tensor& t, const Shape& wanted, DType dtype) {
   if (!t.defined() || !(t.shape() == wanted))
     fail(where, "expected ", name, " of shape ", wanted, ", got ", t.defined() ? t.shape().str() : "an undefined tensor");
-  if (t.dtype() != dtype) fail(where, "expected ", name, " of type ", dtype, " like the input, got ", t.dtype());
+  if (t.dtype() != dtype)
+    fail(where, "expected ", name, " of type ", dtype, " (the input's; float32 for bfloat16 inputs), got ", t.dtype());
 }
 
 }  // namespace detail
