@@ -88,6 +88,11 @@ TEST_CASE("pooling says what does not fit") {
   check_error([&] { ops::avg_pool2d(x, {.kernel = 0}); }, {"[avg_pool2d]", "at least 1x1"});
   check_error([&] { ops::avg_pool2d(x, {.kernel = 2, .stride = -1}); }, {"[avg_pool2d]", "stride"});
   check_error([&] { ops::max_pool2d(zeros({0, 300, 300, 1}), {.kernel = 300}); }, {"[max_pool2d]", "65535"});
+  // Extents whose products and sums would overflow.
+  const std::int64_t huge = std::int64_t{1} << 32;
+  check_error([&] { ops::max_pool2d(x, {.kernel = huge, .stride = 1, .padding = huge / 2}); },
+              {"[max_pool2d]", "at most", "4294967296"});
+  check_error([&] { ops::avg_pool2d(x, {.kernel = 2, .stride = {1, huge}}); }, {"[avg_pool2d]", "at most", "4294967296"});
   check_error([&] { ops::adaptive_avg_pool2d(x, 0); }, {"[adaptive_avg_pool2d]", "at least 1x1", "(0,0)"});
   check_error([&] { ops::adaptive_avg_pool2d(zeros({1, 0, 4, 2}), 1); }, {"[adaptive_avg_pool2d]", "(1,0,4,2)"});
   check_error([&] { ops::global_avg_pool(zeros({1, 0, 4, 2})); }, {"[global_avg_pool]", "at least one pixel"});

@@ -61,4 +61,6 @@ TEST_CASE("resizing says what does not fit") {
   check_error([] { ops::resize_bilinear(zeros({1, 2, 4, 1}, DType::boolean), 2); }, {"[resize_bilinear]", "bool"});
   check_error([] { ops::pixel_shuffle(zeros({1, 2, 2, 6}), 2); }, {"[pixel_shuffle]", "4", "(1,2,2,6)"});
   check_error([] { ops::pixel_shuffle(zeros({1, 2, 2, 4}), 0); }, {"[pixel_shuffle]", "r >= 1"});
+  check_error([] { ops::pixel_shuffle(zeros({1, 2, 2, 4}), std::int64_t{1} << 32); },
+              {"[pixel_shuffle]", "at most 32768", "4294967296"});
 }

@@ -44,6 +44,9 @@ inline PoolOptions pool_options(const char* where, const Tensor& x, PoolOptions 
   if (o.stride.w == 0) o.stride.w = o.kernel.w;
   if (o.kernel.h < 1 || o.kernel.w < 1) fail(where, "expected a kernel of at least 1x1, got ", o.kernel);
   if (o.stride.h < 1 || o.stride.w < 1) fail(where, "expected a stride >= 1 (or 0: the kernel's), got ", o.stride);
+  constexpr std::int64_t most = 1 << 30;  // areas and places are products of these
+  if (o.kernel.h > most || o.kernel.w > most || o.stride.h > most || o.stride.w > most)
+    fail(where, "expected a kernel and a stride of at most ", most, ", got ", o.kernel, " and ", o.stride);
   if (o.padding.h < 0 || o.padding.w < 0 || o.padding.h > o.kernel.h / 2 || o.padding.w > o.kernel.w / 2)
     fail(where, "expected a padding of at most half the kernel ", o.kernel, ", got ", o.padding);
   if (x.dim(1) + 2 * o.padding.h < o.kernel.h || x.dim(2) + 2 * o.padding.w < o.kernel.w || x.dim(1) < 1 || x.dim(2) < 1)

@@ -143,7 +143,7 @@ SSLCAKE_INLINE Tensor resize_bilinear(const Tensor& x, HW size) {
 
 SSLCAKE_INLINE Tensor pixel_shuffle(const Tensor& x, std::int64_t r) {
   detail::expect_pictures("pixel_shuffle", x);
-  if (r < 1) fail("pixel_shuffle", "expected a factor r >= 1, got ", r);
+  if (r < 1 || r > 32768) fail("pixel_shuffle", "expected a factor r >= 1 and at most 32768, got ", r);
   if (x.dim(3) % (r * r) != 0) fail("pixel_shuffle", "expected channels divisible by r*r = ", r * r, ", got ", x.shape());
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3) / (r * r);
   // Calls move(offset among the pixels, offset among the channels) for every element: forward reads the second and
