@@ -125,6 +125,14 @@ TEST_CASE("large sums are accurate, and the same for any number of threads") {
   }
 }
 
+TEST_CASE("the sum, the largest and the smallest of one number have a memory of their own") {
+  const Tensor x = scalar(3);
+  for (const auto& y : {ops::sum(x), ops::max(x), ops::min(x), ops::mean(x)}) {
+    CHECK(y.item() == 3);
+    CHECK_FALSE(y.shares_storage_with(x));
+  }
+}
+
 TEST_CASE("reductions refuse wrong axes and types") {
   check_error([] { ops::sum(zeros({2, 3}), {2}); }, {"[sum]", "(2,3)", "got 2"});
   check_error([] { ops::mean(zeros({2, 3}), {0, -2}); }, {"[mean]", "once", "-2"});

@@ -41,6 +41,7 @@ inline ReducePlan reduce_plan(const char* op, const Shape& shape, const std::vec
 /// Runs pass(outer, extent, inner, from) -> Tensor for each group of neighbouring reduced dimensions, last group first.
 template <class Pass>
 Tensor reduce_groups(const Tensor& x, const ReducePlan& plan, Pass&& pass) {
+  if (x.rank() == 0) return x.clone();  // nothing to reduce, but a result of its own
   Tensor t = x.detach();
   Shape shape = x.shape();
   for (int end = shape.rank(); end > 0;) {
