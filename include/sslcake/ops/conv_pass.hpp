@@ -1,11 +1,12 @@
 // Checks and the three maps of a convolution on tensors (internal): shared by conv2d, conv_transpose2d and conv_norm_act.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
+#include "../core/threads.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_bfloat16.hpp"
-#include "../kernels/norm.hpp"
 #include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops::detail {
@@ -104,14 +105,25 @@ inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, con
 /// The gradient of a bias along the last dimension: Σ over all others of dy, in float64.
 inline Tensor bias_grad(const Tensor& dy) {
   const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
-  if (rows == 0) return zeros(Shape{channels}, parameter_type(dy.dtype()));
-  Tensor db(Shape{channels}, parameter_type(dy.dtype()));
-  std::vector<double> mean(static_cast<std::size_t>(channels)), variance(mean.size());
+  Tensor db = zeros(Shape{channels}, parameter_type(dy.dtype()));
+  const std::int64_t chunks = chunk_count(rows, 1 + (1 << 15) / std::max<std::int64_t>(channels, 1));
+  const Workspace<double> partial(chunks * channels);
   dispatch_floating(dy.dtype(), "bias", [&](auto zero) {
-    using T = decltype(zero);
-    kernels::channel_moments<T>(rows, channels, dy.data<T>(), mean.data(), variance.data());
-    auto* out = db.mutable_data<compute_t<T>>();
-    for (std::size_t c = 0; c < mean.size(); ++c) out[c] = static_cast<compute_t<T>>(mean[c] * static_cast<double>(rows));
+    using S = decltype(zero);
+    using T = compute_t<S>;
+    const S* from = dy.data<S>();
+    parallel_chunks(chunks, [&](std::int64_t k) {
+      double* sum = partial.data() + k * channels;
+      std::fill_n(sum, channels, 0.0);
+      for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r)
+        for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(static_cast<T>(from[r * channels + c]));
+    });
+    T* to = db.mutable_data<T>();
+    for (std::int64_t c = 0; c < channels; ++c) {
+      double sum = 0;
+      for (std::int64_t k = 0; k < chunks; ++k) sum += partial[k * channels + c];
+      to[c] = static_cast<T>(sum);
+    }
   });
   return db;
 }
