@@ -32,6 +32,9 @@ TEST_CASE("rectangles, lines, discs; outside is left out") {
   image::Image frame(20, 10);
   image::draw_rectangle(frame, 0, 0, 20, 10, image::white, 2);
   CHECK(count(frame, image::white) == 20 * 10 - 16 * 6);
+  image::Image thick(20, 10);
+  image::draw_rectangle(thick, 5, 5, 6, 2, image::white, 4);  // thicker than it is high
+  CHECK(count(thick, image::white) == 12);
 
   image::Image lines(20, 10);
   image::draw_line(lines, 0, 0, 19, 9, image::white);

@@ -24,10 +24,11 @@ SSLCAKE_INLINE void fill_rectangle(Image& picture, int x, int y, int width, int 
 }
 
 SSLCAKE_INLINE void draw_rectangle(Image& picture, int x, int y, int width, int height, const Ink& ink, int thickness) {
-  fill_rectangle(picture, x, y, width, thickness, ink);
-  fill_rectangle(picture, x, y + height - thickness, width, thickness, ink);
-  fill_rectangle(picture, x, y, thickness, height, ink);
-  fill_rectangle(picture, x + width - thickness, y, thickness, height, ink);
+  const int across = std::min(thickness, width), along = std::min(thickness, height);
+  fill_rectangle(picture, x, y, width, along, ink);
+  fill_rectangle(picture, x, y + height - along, width, along, ink);
+  fill_rectangle(picture, x, y, across, height, ink);
+  fill_rectangle(picture, x + width - across, y, across, height, ink);
 }
 
 SSLCAKE_INLINE void draw_line(Image& picture, int x0, int y0, int x1, int y1, const Ink& ink) {
