@@ -95,9 +95,31 @@ TEST_CASE("a symbolic link is followed; folders and devices are no targets") {
   struct stat info {};
   REQUIRE(lstat((folder / "link.txt").c_str(), &info) == 0);
   CHECK(S_ISLNK(info.st_mode));
+  REQUIRE(symlink("later.txt", (folder / "early.txt").c_str()) == 0);
+  io::write_atomically(folder / "early.txt", "now");  // the link stands before its file
+  CHECK(io::read_file(folder / "later.txt") == "now");
+  REQUIRE(lstat((folder / "early.txt").c_str(), &info) == 0);
+  CHECK(S_ISLNK(info.st_mode));
+  REQUIRE(symlink("circle.txt", (folder / "circle.txt").c_str()) == 0);
+  CHECK(contains(message_of([&] { io::write_atomically(folder / "circle.txt", "x"); }), "one symbolic link to the next"));
   CHECK(contains(message_of([&] { io::write_atomically(folder.path, "x"); }), "it is a folder"));
   CHECK(contains(message_of([&] { io::write_atomically("/dev/full", "x"); }), "not an ordinary file"));
   CHECK(contains(message_of([&] { io::write_atomically(folder / "no/such/a.txt", "x"); }), "no/such does not exist"));
+}
+
+TEST_CASE("a file that is replaced keeps its permissions") {
+  Scratch folder;
+  const std::string path = folder / "secret.txt";
+  io::write_atomically(path, "old");
+  REQUIRE(chmod(path.c_str(), 0600) == 0);
+  io::OutputFile file(path);
+  struct stat info {};
+  REQUIRE(stat((path + ".tmp").c_str(), &info) == 0);  // nor is it open to others while it is written
+  CHECK((info.st_mode & 0777) == 0600);
+  file.write("new");
+  file.commit();
+  REQUIRE(stat(path.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
 }
 
 TEST_CASE("a full disk leaves the old file valid and no other") {

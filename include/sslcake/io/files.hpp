@@ -38,7 +38,8 @@ class InputFile {
 };
 
 /// A file that replaces `path` when `commit()` is called, and not before. Without a commit nothing remains of it.
-/// Two writers of one path at a time: the second is refused. A symbolic link is followed; a folder or device refused.
+/// Two writers of one path at a time: the second is refused. A symbolic link is followed, also where it leads to no file yet; a
+/// folder or device is refused. A file that is replaced hands on its permissions.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);

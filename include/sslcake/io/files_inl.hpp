@@ -35,12 +35,16 @@ inline std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// The file a symbolic link leads to (rename would replace the link itself), or the path as it is.
+/// The file a symbolic link leads to, be it there or not (rename would replace the link itself), or the path as it is.
 inline std::string resolve(const std::string& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return path;
-  std::string real = real_path(path);
-  return real.empty() ? path : real;
+  std::string file = path, target(4096, '\0');  // PATH_MAX: a link holds no more
+  for (int links = 0; links < 40; ++links) {     // as many as Linux follows
+    const auto length = ::readlink(file.c_str(), target.data(), target.size());
+    if (length < 0) return file;
+    const std::string to = target.substr(0, static_cast<std::size_t>(length));
+    file = to.starts_with('/') ? to : folder_of(file) + "/" + to;
+  }
+  fail("write", "cannot write ", path, ": it leads from one symbolic link to the next; remove them");
 }
 
 inline void write_all(int descriptor, const void* data, std::uint64_t bytes, const std::string& path) {
@@ -94,7 +98,8 @@ SSLCAKE_INLINE void InputFile::read(std::uint64_t offset, void* to, std::uint64_
 
 SSLCAKE_INLINE OutputFile::OutputFile(const std::string& path) : path_(detail::resolve(path)), aside_(path_ + ".tmp") {
   struct stat info {};
-  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+  const bool replaces = ::stat(path_.c_str(), &info) == 0;
+  if (replaces && !S_ISREG(info.st_mode))
     fail("write", "cannot write ", path, ": it is ", S_ISDIR(info.st_mode) ? "a folder" : "not an ordinary file");
   // The lock keeps a second writer out. Between open and lock another writer may have renamed or removed the file we
   // hold; then its name leads elsewhere by now, and we try again.
@@ -107,7 +112,11 @@ SSLCAKE_INLINE OutputFile::OutputFile(const std::string& path) : path_(detail::r
     struct stat mine {}, named {};
     const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // no locks here: go on without
     if (locked && ::fstat(descriptor_, &mine) == 0 && ::stat(aside_.c_str(), &named) == 0 && mine.st_ino == named.st_ino) {
-      if (::ftruncate(descriptor_, 0) == 0) return;
+      if (::ftruncate(descriptor_, 0) == 0) {
+        // What was private stays so. File systems without permissions refuse, and lose nothing.
+        if (replaces) static_cast<void>(::fchmod(descriptor_, info.st_mode & 0777) != 0);
+        return;
+      }
       const int code = errno;
       ::close(descriptor_);
       fail("write", "cannot write ", aside_, ": ", detail::reason(code));
@@ -166,7 +175,10 @@ SSLCAKE_INLINE void make_folders(const std::string& path) {
   for (std::size_t end = 1; end <= path.size(); ++end) {
     if (end < path.size() && path[end] != '/') continue;
     const std::string part = path.substr(0, end);
-    if (::mkdir(part.c_str(), 0777) == 0) continue;
+    if (::mkdir(part.c_str(), 0777) == 0) {
+      detail::flush_folder(detail::folder_of(part));
+      continue;
+    }
     const int code = errno;
     struct stat info {};
     const bool there = ::stat(part.c_str(), &info) == 0;
