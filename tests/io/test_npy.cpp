@@ -97,6 +97,9 @@ TEST_CASE("types that are no numbers, and broken files") {
     CAPTURE(header);
     CHECK(contains(refusal(npy_of(header, 8)), "the header is not valid"));
   }
+  std::string repeated = "{'descr': '<f4'";
+  for (int i = 0; i < 11; ++i) repeated += ", 'fortran_order': False";
+  CHECK(contains(refusal(npy_of(repeated + "}", 4)), "the key 'fortran_order' twice"));
   for (const char* type : {"", "f4", "|f4", "<f3", "<f16", "|O", "<U2", "?"}) {
     CAPTURE(type);
     CHECK(contains(refusal(npy_of(concat("{'descr': '", type, "', 'fortran_order': False, 'shape': (2,)}"), 8)), "expected elements of type"));

@@ -29,16 +29,16 @@ class NpyHeaderParser {
     while (!take('}')) {
       const std::string key = string();
       expect(':');
+      const int bit = key == "descr" ? 1 : key == "fortran_order" ? 2 : key == "shape" ? 4 : 0;
+      if (seen & bit) error(concat("the key '", key, "' twice"));
+      seen |= bit;
       if (key == "descr") {
-        seen += 1;
         if (peek() != '\'' && peek() != '"') error("expected a plain type such as '<f4', got a structure or an object");
         out.descr = string();
       } else if (key == "fortran_order") {
-        seen += 10;
         if (word("True")) out.fortran_order = true;
         else if (!word("False")) error("expected fortran_order to be True or False");
       } else if (key == "shape") {
-        seen += 100;
         out.shape = tuple();
       } else {
         error(concat("unknown key '", key.substr(0, 40), "'"));
@@ -46,7 +46,7 @@ class NpyHeaderParser {
       if (!take(',') && peek() != '}') error("expected ',' or '}'");
     }
     if (peek() != '\0') error("expected the end of the header");
-    if (seen != 111) error("expected the keys descr, fortran_order and shape, each once");
+    if (seen != 7) error("expected the keys descr, fortran_order and shape, each once");
     return out;
   }
 
