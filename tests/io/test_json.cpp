@@ -68,8 +68,10 @@ TEST_CASE("strings: escapes and UTF-8") {
   CHECK(Json(control).dump() == "\"\\u0001\\u001f\"");
   CHECK(Json::parse(Json(control).dump()).as_string() == control);
   CHECK(Json("bad \xff name").dump() == "\"bad \xef\xbf\xbd name\"");
+  CHECK(io::is_utf8("caf\xc3\xa9"));
+  CHECK(io::is_utf8(""));
   for (const char* bad : {"\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\""})
-    CHECK(contains(message_of([&] { Json::parse(bad); }), "not valid UTF-8"));
+    CHECK((contains(message_of([&] { Json::parse(bad); }), "not valid UTF-8") && !io::is_utf8(bad)));
   for (const char* bad : {R"("\ud83d")", R"("\ud83dA")", R"("\ude00")", R"("\ud83d\u0041")"})
     CHECK(contains(message_of([&] { Json::parse(bad); }), "surrogate"));
 }

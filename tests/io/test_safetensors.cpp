@@ -84,6 +84,8 @@ TEST_CASE("round trip") {
   CHECK(io::read_file(folder / "x.safetensors").size() % 8 == 4);  // an aligned header, then 40 + 4 bytes
   file.tensors.emplace_back("x", ones({1}));
   CHECK(contains(message_of([&] { io::save_safetensors(folder / "x.safetensors", file); }), "two tensors are named \"x\""));
+  file.tensors.back() = {"caf\xe9", ones({1})};
+  CHECK(contains(message_of([&] { io::save_safetensors(folder / "x.safetensors", file); }), "expected names in UTF-8"));
   file.tensors.back() = {"z", Tensor{}};
   CHECK(contains(message_of([&] { io::save_safetensors(folder / "x.safetensors", file); }), "\"z\" is undefined"));
   CHECK(io::load_safetensors(folder / "x.safetensors").tensors.size() == 3);

@@ -23,6 +23,9 @@ struct JsonLimits {
   std::int64_t values = 16'000'000;   // numbers, strings, arrays, ... in all
 };
 
+/// Whether the bytes are valid UTF-8 (RFC 3629): what a JSON string can hold unchanged.
+bool is_utf8(std::string_view bytes);
+
 class Json {
  public:
   using Array = std::vector<Json>;

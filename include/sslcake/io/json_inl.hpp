@@ -24,6 +24,20 @@ inline int utf8_length(const char* p, const char* end) {
   return wrong ? 0 : length;
 }
 
+}  // namespace detail
+
+SSLCAKE_INLINE bool is_utf8(std::string_view bytes) {
+  const char *p = bytes.data(), *end = p + bytes.size();
+  while (p != end) {
+    const int length = detail::utf8_length(p, end);
+    if (length == 0) return false;
+    p += length;
+  }
+  return true;
+}
+
+namespace detail {
+
 /// A parser by recursive descent; the depth limit bounds the recursion.
 class JsonParser {
  public:

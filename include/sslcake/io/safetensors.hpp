@@ -29,7 +29,8 @@ SafeTensors load_safetensors(const std::string& path);
 SafeTensors parse_safetensors(std::string_view bytes);
 
 /// Writes atomically (see files.hpp), tensors sorted as the original library does: by the size of their type, largest
-/// first, then by name; header padded to a multiple of 8 bytes. The same tensors give the same bytes.
+/// first, then by name; header padded to a multiple of 8 bytes. The same tensors give the same bytes. Names that are not UTF-8
+/// are an error; in metadata, bytes that are not become U+FFFD.
 void save_safetensors(const std::string& path, const SafeTensors& file);
 
 }  // namespace sslcake::inline v0::io

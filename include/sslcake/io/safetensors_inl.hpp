@@ -178,6 +178,8 @@ SSLCAKE_INLINE void save_safetensors(const std::string& path, const SafeTensors&
   std::vector<const std::pair<std::string, Tensor>*> order;
   for (const auto& entry : file.tensors) {
     if (!entry.second.defined()) fail("save_safetensors", "the tensor \"", entry.first, "\" is undefined");
+    if (!is_utf8(entry.first))
+      fail("save_safetensors", "expected names in UTF-8, got \"", entry.first, "\"; the file could not keep it");
     if (entry.first == "__metadata__") fail("save_safetensors", "a tensor cannot have the name __metadata__");
     order.push_back(&entry);
   }
