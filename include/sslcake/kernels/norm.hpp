@@ -18,6 +18,10 @@ namespace sslcake::inline v0::kernels {
 template <class S>
 void channel_moments(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance);
 
+/// sum[c] = Σ_r x[r,c]: 64 rows at a time in T, those in float64.
+template <class S>
+void column_sums(std::int64_t rows, std::int64_t channels, const S* x, double* sum);
+
 /// y = x·scale[c] + shift[c] (+ residual), then max(0, ·) with `relu`. y may be x; residual may be null.
 template <class S, class T = compute_t<S>>
 void channel_affine(std::int64_t rows, std::int64_t channels, const S* x, const T* scale, const T* shift, const S* residual,

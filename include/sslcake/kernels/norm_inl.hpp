@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "../core/storage.hpp"
 #include "../core/threads.hpp"
@@ -87,6 +88,18 @@ void channel_moments(std::int64_t rows, std::int64_t channels, const S* x, doubl
   }
 }
 
+template <class S>
+void column_sums(std::int64_t rows, std::int64_t channels, const S* x, double* sum) {
+  using T = compute_t<S>;
+  const detail::WideRows wide(rows, channels);
+  const std::vector<T> zeros(static_cast<std::size_t>(wide.width));
+  std::vector<double> squares(static_cast<std::size_t>(channels));  // come along with the sums, and are not looked at
+  const auto& loops = norm_loops::table<S>();
+  detail::sum_rows<T>(wide, sum, squares.data(), [&](std::int64_t begin, std::int64_t end, T* first, T* second) {
+    loops.moments(end - begin, {wide.width, x + begin * wide.width, zeros.data(), first, second});
+  });
+}
+
 template <class S, class T>
 void channel_affine(std::int64_t rows, std::int64_t channels, const S* x, const T* scale, const T* shift, const S* residual,
                     bool relu, S* y) {
@@ -131,6 +144,7 @@ void channel_grad_apply(std::int64_t rows, std::int64_t channels, const S* dy, c
 #if defined(SSLCAKE_COMPILED)
 #define SSLCAKE_NORM_INSTANCES(S, T)                                                                                            \
   template void channel_moments<S>(std::int64_t, std::int64_t, const S*, double*, double*);                                     \
+  template void column_sums<S>(std::int64_t, std::int64_t, const S*, double*);                                                  \
   template void channel_affine<S, T>(std::int64_t, std::int64_t, const S*, const T*, const T*, const S*, bool, S*);             \
   template void channel_grad_sums<S, T>(std::int64_t, std::int64_t, const S*, const S*, const T*, const ReluMask<S>&, S*,       \
                                         double*, double*);                                                                      \

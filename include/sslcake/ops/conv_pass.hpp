@@ -1,12 +1,11 @@
 // Checks and the three maps of a convolution on tensors (internal): shared by conv2d, conv_transpose2d and conv_norm_act.
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
-#include "../core/threads.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_bfloat16.hpp"
+#include "../kernels/norm.hpp"
 #include "conv_options.hpp"
 
 namespace sslcake::inline v0::ops::detail {
@@ -102,28 +101,17 @@ inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, con
   return dw;
 }
 
-/// The gradient of a bias along the last dimension: Σ over all others of dy, in float64.
+/// The gradient of a bias along the last dimension: Σ over all others of dy.
 inline Tensor bias_grad(const Tensor& dy) {
   const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
   Tensor db = zeros(Shape{channels}, parameter_type(dy.dtype()));
-  const std::int64_t chunks = chunk_count(rows, 1 + (1 << 15) / std::max<std::int64_t>(channels, 1));
-  const Workspace<double> partial(chunks * channels);
+  if (rows == 0) return db;
+  std::vector<double> sums(static_cast<std::size_t>(channels));
   dispatch_floating(dy.dtype(), "bias", [&](auto zero) {
-    using S = decltype(zero);
-    using T = compute_t<S>;
-    const S* from = dy.data<S>();
-    parallel_chunks(chunks, [&](std::int64_t k) {
-      double* sum = partial.data() + k * channels;
-      std::fill_n(sum, channels, 0.0);
-      for (auto r = rows * k / chunks; r < rows * (k + 1) / chunks; ++r)
-        for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(static_cast<T>(from[r * channels + c]));
-    });
-    T* to = db.mutable_data<T>();
-    for (std::int64_t c = 0; c < channels; ++c) {
-      double sum = 0;
-      for (std::int64_t k = 0; k < chunks; ++k) sum += partial[k * channels + c];
-      to[c] = static_cast<T>(sum);
-    }
+    using T = decltype(zero);
+    kernels::column_sums<T>(rows, channels, dy.data<T>(), sums.data());
+    auto* to = db.mutable_data<compute_t<T>>();
+    for (std::size_t c = 0; c < sums.size(); ++c) to[c] = static_cast<compute_t<T>>(sums[c]);
   });
   return db;
 }
