@@ -1,7 +1,7 @@
-// How near the kernels come to what the machine can do: matrix products, and every distinct convolution of ResNet-18 (3x3
-// stem, 32x32) and ResNet-50 (ImageNet stem, 128x128) in its three directions, with pictures in float32 and in bfloat16,
-// each beside the peak of a loop that touches registers only. Operations are those of the direct sum, so that Winograd's
-// transform can pass 100 %.
+// How near the kernels come to what the machine can do: matrix products (of bfloat16 those of linear layers), and every
+// distinct convolution of ResNet-18 (3x3 stem, 32x32) and ResNet-50 (ImageNet stem, 128x128) in its three directions, with
+// pictures in float32 and in bfloat16, each beside the peak of a loop that touches registers only. Operations are those of
+// the direct sum, so that Winograd's transform can pass 100 %.
 //
 // With --scaling each rate is followed not by its share of the peak, but by how many times as fast it is as on one thread:
 // runs on one thread and on all take turns, and medians are compared. Where that is far below the number of threads although
@@ -56,18 +56,6 @@ void print_rate(const Rate& rate, double best) {
   else std::printf("     ");
 }
 
-void print_product(std::int64_t n, const Peaks& peaks) {
-  ssl::Random random(1, ssl::Purpose::test);
-  const ssl::Tensor a = ssl::random_normal({n, n}, random), b = ssl::random_normal({n, n}, random);
-  ssl::Tensor c({n, n}, ssl::DType::float32);
-  const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
-  std::printf("product %-32lld", static_cast<long long>(n));
-  for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}})
-    print_rate(rate(operations, [&, l = left, r = right] { kernels::gemm(l, r, n, n, n, a.data<float>(), n, b.data<float>(), n, c.mutable_data<float>(), n); }),
-               peaks.single);
-  std::printf("\n");
-}
-
 /// Three directions on pictures of type T.
 template <class T>
 void print_directions(const kernels::ConvShape& s, double best) {
@@ -80,6 +68,22 @@ void print_directions(const kernels::ConvShape& s, double best) {
   print_rate(rate(operations, [&] { kernels::conv2d_forward(s, x.data<T>(), w.data<float>(), y.mutable_data<T>()); }), best);
   print_rate(rate(operations, [&] { kernels::conv2d_input_grad(s, dy.data<T>(), w.data<float>(), dx.mutable_data<T>()); }), best);
   print_rate(rate(operations, [&] { kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<float>()); }), best);
+}
+
+/// Of bfloat16 the products of a linear layer of n features on n rows: y = x·wᵀ, dx = dy·w, dw = dyᵀ·x.
+void print_product(std::int64_t n, const Peaks& peaks) {
+  ssl::Random random(1, ssl::Purpose::test);
+  const ssl::Tensor a = ssl::random_normal({n, n}, random), b = ssl::random_normal({n, n}, random);
+  ssl::Tensor c({n, n}, ssl::DType::float32);
+  const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+  std::printf("product %-32lld", static_cast<long long>(n));
+  for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}})
+    print_rate(rate(operations, [&, l = left, r = right] { kernels::gemm(l, r, n, n, n, a.data<float>(), n, b.data<float>(), n, c.mutable_data<float>(), n); }),
+               peaks.single);
+  std::printf("   ");
+  print_directions<ssl::bfloat16>({.n = n, .h = 1, .w = 1, .c = n, .o = n}, peaks.pairs > 0 ? peaks.pairs : peaks.single);
+  std::printf("\n");
+  std::fflush(stdout);
 }
 
 void print_convolution(const kernels::ConvShape& s, const Peaks& peaks) {
@@ -122,7 +126,9 @@ int main(int count, char** arguments) try {
                 one * 1e-9, peaks.single * 1e-9, one > 0 ? peaks.single / one : 0, memory_of_one.copy * 1e-9, memory.copy * 1e-9,
                 memory.copy / memory_of_one.copy, memory_of_one.in_place * 1e-9, memory.in_place * 1e-9, memory.in_place / memory_of_one.in_place);
   }
-  std::printf("\n%-40s%14s %14s %14s   GFLOP/s and %s\n", "", "A B", "A Bt", "At B", scaling ? "times those of one thread" : "share of the peak");
+  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s   GFLOP/s and %s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "",
+              "bfloat16:", "", "", scaling ? "times those of one thread" : "share of the peak", "",
+              "A B", "A Bt", "At B", "forward", "input grad", "weight grad");
   for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) print_product(n, peaks);
   std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "", "bfloat16:", "", "", "ResNet-18",
               "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
