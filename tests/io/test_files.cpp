@@ -120,6 +120,10 @@ TEST_CASE("a file that is replaced keeps its permissions") {
   file.commit();
   REQUIRE(stat(path.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
+  REQUIRE(chmod(path.c_str(), 0444) == 0);
+  io::write_atomically(path, "newer");
+  REQUIRE(stat(path.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0444);
 }
 
 TEST_CASE("a full disk leaves the old file valid and no other") {

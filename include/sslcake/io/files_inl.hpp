@@ -113,8 +113,7 @@ SSLCAKE_INLINE OutputFile::OutputFile(const std::string& path) : path_(detail::r
     const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // no locks here: go on without
     if (locked && ::fstat(descriptor_, &mine) == 0 && ::stat(aside_.c_str(), &named) == 0 && mine.st_ino == named.st_ino) {
       if (::ftruncate(descriptor_, 0) == 0) {
-        // What was private stays so. File systems without permissions refuse, and lose nothing.
-        if (replaces) static_cast<void>(::fchmod(descriptor_, info.st_mode & 0777) != 0);
+        if (replaces) static_cast<void>(::fchmod(descriptor_, 0600) != 0);  // private, until commit()
         return;
       }
       const int code = errno;
@@ -141,6 +140,8 @@ SSLCAKE_INLINE void OutputFile::write(const void* data, std::uint64_t bytes) {
 
 SSLCAKE_INLINE void OutputFile::commit() {
   if (descriptor_ < 0) fail("write", path_, " was committed already");
+  struct stat old {};  // file systems without permissions refuse the next line, and lose nothing
+  if (::stat(path_.c_str(), &old) == 0) static_cast<void>(::fchmod(descriptor_, old.st_mode & 0777) != 0);
   if (::fsync(descriptor_) != 0) fail("write", "cannot write ", path_, ": ", detail::reason(errno));
   if (::rename(aside_.c_str(), path_.c_str()) != 0) fail("write", "cannot replace ", path_, ": ", detail::reason(errno));
   ::close(descriptor_);
