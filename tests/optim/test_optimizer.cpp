@@ -112,6 +112,19 @@ TEST_CASE("make: the same optimisers by name") {
   CHECK(contains(message_of([] { optim::make("sgd", two(), {.trust_coefficient = 0.1}); }), "sgd has no option trust_coefficient"));
 }
 
+TEST_CASE("an optimiser's text tells what steps otherwise: groups, and numbers to their last digit") {
+  const Parameters p = two();
+  const auto text = [&](optim::Groups groups, double momentum = 0.9) { return optim::SGD(groups, {.momentum = momentum}).str(); };
+  const auto plain = text({{p}});
+  CHECK(plain == "sgd, momentum 0.9, weight decay 0, 2 parameters");
+  CHECK(text({{{p[0]}}, {{p[1]}}}) == plain);
+  CHECK(text({{{p[0]}}, {{p[1]}, 0.1}}) == plain + "; 1 from " + p[1].name + " on: rate times 0.1, weight decay 0");
+  CHECK(text({{{p[0]}, 1, 0.05}, {{p[1]}}}) == plain + "; 1 from " + p[0].name + " on: rate times 1, weight decay 0.05");
+  CHECK(text({{p}}, 0.12345678) != text({{p}}, 0.1234571));
+  CHECK(optim::detail::exact(0.0005) == "0.0005");  // as six digits say it
+  CHECK(optim::detail::exact(1.0f / 3) == "0.33333334");
+}
+
 TEST_CASE("norms and biases can be spared from decay") {
   const Parameters p = two();
   optim::SGD optimizer(p, {.lr = 0.5, .weight_decay = 0.1, .decay_norm_and_bias = false});

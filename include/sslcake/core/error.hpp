@@ -64,7 +64,7 @@ class Part {
 
 namespace detail {
 inline constexpr Part no_part{};  // stands for what is not given
-void append_number(std::string& out, double value);  // shortest text that reads back; never the locale's
+void append_number(std::string& out, double value);  // six significant digits, with a point in every locale
 }  // namespace detail
 
 /// Joins up to twenty pieces into one string.

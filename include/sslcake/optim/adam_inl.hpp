@@ -31,7 +31,8 @@ SSLCAKE_INLINE Rule Adam::rule(const AdamOptions& options, bool decoupled) {
   Rule rule{.name = decoupled ? "adamw" : "adam", .lr = options.lr, .weight_decay = options.weight_decay,
             .decay_norm_and_bias = options.decay_norm_and_bias};
   rule.slots = {"mean", "mean_square"};
-  rule.settings = concat("beta1 ", options.beta1, " beta2 ", options.beta2, " eps ", options.eps);
+  rule.settings = concat("beta1 ", detail::exact(options.beta1), " beta2 ", detail::exact(options.beta2),
+                         " eps ", detail::exact(options.eps));
   rule.update = [options, decoupled](const Update& u) {
     // The bias corrections are constant within a step: they move into the learning rate and one divisor.
     const auto t = static_cast<double>(u.step);

@@ -12,7 +12,8 @@ SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
   detail::checked("LARS", "trust_coefficient", options.trust_coefficient, 0, 1e6);
   Rule rule{.name = "lars", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
   rule.slots = {"momentum"};
-  rule.settings = concat("momentum ", options.momentum, options.nesterov ? " nesterov" : "", ", trust coefficient ", options.trust_coefficient);
+  rule.settings = concat("momentum ", detail::exact(options.momentum), options.nesterov ? " nesterov" : "",
+                         ", trust coefficient ", detail::exact(options.trust_coefficient));
   // ‖w‖² and ‖g‖², the gradient with its decay.
   rule.measure = [](const Update& u) -> std::array<double, 2> {
     if (u.norm_or_bias) return {};

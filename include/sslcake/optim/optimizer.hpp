@@ -72,8 +72,8 @@ class Optimizer {
   double lr() const;
   void set_lr(double lr);
   const std::string& name() const;
-  /// Name and settings without the learning rate, "sgd, momentum 0.9, weight decay 0.0005, 62 parameters": two
-  /// optimisers with the same text can exchange states.
+  /// Name and settings without the learning rate, "sgd, momentum 0.9, weight decay 0.0005, 62 parameters", and the groups
+  /// with a scale or decay of their own: two optimisers with the same text can exchange states, and step alike.
   std::string str() const;
   Parameters parameters() const;
 
@@ -91,6 +91,9 @@ class Optimizer {
 namespace detail {
 /// Fails unless low <= value <= high; NaN and infinity fail too. Returns the value.
 double checked(const char* where, const char* name, double value, double low, double high);
+/// The shortest text that reads back as the same number: for settings, which are compared. (concat rounds to six digits.)
+std::string exact(double value);
+std::string exact(float value);
 }  // namespace detail
 
 }  // namespace sslcake::inline v0::optim

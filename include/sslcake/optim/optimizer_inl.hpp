@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "../autograd/tape.hpp"
@@ -16,6 +17,15 @@ SSLCAKE_INLINE double detail::checked(const char* where, const char* name, doubl
   return value;
 }
 
+SSLCAKE_INLINE std::string detail::exact(double value) {
+  char text[40];
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::general).ptr};
+}
+SSLCAKE_INLINE std::string detail::exact(float value) {
+  char text[40];
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::general).ptr};
+}
+
 struct Optimizer::Shared {
   struct Entry {
     Parameter parameter;
@@ -24,6 +34,7 @@ struct Optimizer::Shared {
   };
   Rule rule;
   std::vector<Entry> entries;
+  std::string groups;  // what str() says of those that differ
   Tensor lr, steps;
   detail::Parts parts;  // of all entries, in order
 };
@@ -38,6 +49,7 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
   for (const auto& group : groups) {
     detail::checked(where.c_str(), "lr_scale", group.lr_scale, 0, most);
     const double decay = detail::checked(where.c_str(), "weight decay", group.weight_decay.value_or(rule.weight_decay), 0, most);
+    const auto before = shared_->entries.size();
     for (const auto& p : group.parameters) {
       if (p.buffer) continue;
       if (!p.tensor.defined() || p.tensor.dtype() != DType::float32)
@@ -49,6 +61,10 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
       for (std::size_t i = 0; i < rule.slots.size(); ++i) entry.slots.push_back(zeros_like(p.tensor));
       shared_->entries.push_back(std::move(entry));
     }
+    const auto count = shared_->entries.size() - before;
+    if (count == 0 || (group.lr_scale == 1 && !group.weight_decay)) continue;
+    shared_->groups += concat("; ", count, " from ", shared_->entries[before].parameter.name, " on: rate times ",
+                              detail::exact(group.lr_scale), ", weight decay ", detail::exact(decay));
   }
   if (shared_->entries.empty()) fail(where, "expected at least one parameter, got none");
   shared_->steps = zeros({static_cast<std::int64_t>(shared_->entries.size())}, DType::int64);
@@ -112,8 +128,9 @@ SSLCAKE_INLINE const std::string& Optimizer::name() const { return shared_->rule
 
 SSLCAKE_INLINE std::string Optimizer::str() const {
   const Rule& r = shared_->rule;
-  return concat(r.name, r.settings.empty() ? "" : ", ", r.settings, ", weight decay ", r.weight_decay,
-                r.decay_norm_and_bias ? "" : " (not for norms and biases)", ", ", shared_->entries.size(), " parameters");
+  return concat(r.name, r.settings.empty() ? "" : ", ", r.settings, ", weight decay ", detail::exact(r.weight_decay),
+                r.decay_norm_and_bias ? "" : " (not for norms and biases)", ", ", shared_->entries.size(),
+                " parameters", shared_->groups);
 }
 
 SSLCAKE_INLINE Parameters Optimizer::parameters() const {

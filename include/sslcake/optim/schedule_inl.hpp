@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "optimizer.hpp"
 #include "schedule.hpp"
 
 namespace sslcake::inline v0::optim {
@@ -31,8 +32,8 @@ SSLCAKE_INLINE double Schedule::factor(std::int64_t step, std::int64_t steps, st
 SSLCAKE_INLINE std::string Schedule::str() const {
   switch (kind) {
     case Kind::constant: return "constant";
-    case Kind::step: return concat("step every ", period, " by ", gamma);
-    case Kind::cosine: return final_factor == 0 ? std::string("cosine") : concat("cosine to ", final_factor);
+    case Kind::step: return concat("step every ", period, " by ", detail::exact(gamma));
+    case Kind::cosine: return final_factor == 0 ? std::string("cosine") : concat("cosine to ", detail::exact(final_factor));
   }
   return "?";
 }

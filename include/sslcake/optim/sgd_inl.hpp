@@ -11,7 +11,7 @@ SSLCAKE_INLINE Rule SGD::rule(const SGDOptions& options) {
   Rule rule{.name = "sgd", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
   if (options.momentum > 0) {
     rule.slots = {"momentum"};
-    rule.settings = concat("momentum ", options.momentum, options.nesterov ? " nesterov" : "");
+    rule.settings = concat("momentum ", detail::exact(options.momentum), options.nesterov ? " nesterov" : "");
   }
   rule.update = [momentum = static_cast<float>(options.momentum), nesterov = options.nesterov](const Update& u) {
     const auto lr = static_cast<float>(u.lr), decay = static_cast<float>(u.weight_decay);
