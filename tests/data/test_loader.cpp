@@ -91,6 +91,16 @@ TEST_CASE("an epoch shows every picture once, in views side by side") {
   CHECK_FALSE(dropping.next(batch));  // and it stays at its end
 }
 
+TEST_CASE("views of one draw number are drawn alike, whatever their own number is") {
+  const auto set = std::make_shared<data::Builtin>(data::Split::train, 16);
+  const auto crop = random_crop(8);
+  data::Loader loader(set, {{crop}, {crop, -1, 0}, {crop}, {crop, -1, 7}}, {.batch = 16, .seed = 3, .workers = 1});
+  const auto batch = epoch_of(loader, 0).at(0);
+  CHECK(batch.view(0).to_vector<float>() == batch.view(1).to_vector<float>());
+  CHECK(batch.view(0).to_vector<float>() != batch.view(2).to_vector<float>());
+  CHECK(batch.view(0).to_vector<float>() != batch.view(3).to_vector<float>());
+}
+
 TEST_CASE("batches depend on seed, epoch and number, and on nothing else") {
   const auto set = std::make_shared<data::Builtin>(data::Split::train, 60);
   const data::Views views{{random_crop(8)}, {random_crop(8)}};

@@ -96,8 +96,9 @@ TEST_CASE("SimCLR: a batch of one picture has nothing to compare it with, and is
   CHECK_NOTHROW(task.loss(first_batch(task.views(), 2)));
 }
 
-TEST_CASE("rotation: four views, each the quarter turn that its label says") {
-  const Rotation task(nn::cakenet({.width = 8}), {.recipe = augment::evaluation(32)});
+TEST_CASE("rotation: four views of one draw, each the quarter turn that its label says") {
+  const auto recipe = augment::Recipe(32).then(augment::RandomResizedCrop{}).then(augment::Flip{}).then(augment::ColourJitter{});
+  const Rotation task(nn::cakenet({.width = 8}), {.recipe = recipe});
   const auto batch = first_batch(task.views(), 4);
   CHECK(batch.view_labels.to_vector<std::int64_t>() == std::vector<std::int64_t>{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3});
   const auto upright = batch.view(0).to_vector<float>();

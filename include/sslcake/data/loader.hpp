@@ -1,8 +1,9 @@
 // From a data set to batches of augmented views, prepared by worker threads ahead of time.
 //
 // What a batch holds is a pure function of (data set, views, seed, epoch, batch number): the order of an epoch is the
-// permutation of (seed, epoch), and the draws for a view those of (seed, epoch, index of the picture, view). Neither the
-// number of workers nor where one started makes a difference, so that a resumed run sees the same batches.
+// permutation of (seed, epoch), and the draws for a view those of (seed, epoch, index of the picture, draw: the view's number
+// unless ViewSpec says otherwise). Neither the number of workers nor where one started makes a difference, so that a resumed
+// run sees the same batches.
 //
 //   data::Loader loader(dataset, {{recipe}, {recipe}}, {.batch = 256, .seed = 7});
 //   for (int epoch = 0; epoch < 100; ++epoch) {
@@ -25,6 +26,7 @@ namespace sslcake::inline v0::data {
 struct ViewSpec {
   augment::Recipe recipe;
   std::int64_t label = -1;
+  int draw = -1;  // views of one draw number are drawn alike (the same crop, turned four ways); -1: the view's own number
 };
 /// What a pretext task asks of the loader. All recipes give pictures of one size.
 using Views = std::vector<ViewSpec>;

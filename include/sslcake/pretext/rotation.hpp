@@ -31,9 +31,10 @@ class Rotation {
   explicit Rotation(E encoder, Options options)
       : encoder_(std::move(encoder)), classifier_(encoder_.dim(), 4), options_(std::move(options)) {}
 
+  /// One draw of the recipe, turned four ways, as in the authors' code: the turn is all that tells the views apart.
   Views views() const {
     Views four;
-    for (int turn = 0; turn < 4; ++turn) four.push_back({options_.recipe.rotated90(turn), turn});
+    for (int turn = 0; turn < 4; ++turn) four.push_back({options_.recipe.rotated90(turn), turn, 0});
     return four;
   }
 
