@@ -31,7 +31,8 @@ struct ProbeResult {
 };
 
 /// Trains a probe on `train` (N,D) float32 with labels (N) int64 in [0,C), C the largest label + 1, and measures it on
-/// `test` (M,D). Errors: shapes, types, labels below 0, features that are not finite, a test label that training lacks.
+/// `test` (M,D). A test label that training lacks is never predicted and counts as wrong. Errors: shapes, types, labels
+/// below 0, features that are not finite.
 ProbeResult linear_probe(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
                          const ProbeOptions& options = {});
 
