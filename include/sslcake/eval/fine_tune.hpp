@@ -12,8 +12,8 @@
 
 namespace sslcake::inline v0::eval {
 
-/// Stochastic gradient descent with Nesterov momentum 0.9 and a cosine to 0, as in the paper's appendix B.5 (without
-/// weight decay; crops and flips only). More epochs than its 60: the sets are small.
+/// Stochastic gradient descent with Nesterov momentum 0.9, no warm-up, no weight decay, crops and flips only, as in the paper's
+/// appendix B.5. The cosine to 0 is this library's, and so are more epochs than the paper's 60: the sets are small.
 struct FineTuneOptions {
   std::int64_t labels_per_class = 40;
   int size = 32;            // side of the pictures

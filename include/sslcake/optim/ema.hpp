@@ -1,6 +1,7 @@
 // Exponential moving average of weights (Polyak averaging): average ← decay · average + (1 - decay) · weights.
 // The average of a run is usually a better network than its last step (Tarvainen and Valpola 2017, arXiv 1703.01780),
-// and methods with a teacher (MoCo, BYOL, DINO) learn from one. Buffers, such as running statistics, are copied.
+// and methods with a teacher (MoCo, BYOL, DINO) learn from one. Buffers, such as running statistics, are copied: averaged
+// weights are measured with the statistics that the last weights left, which are a moving average already.
 #pragma once
 
 #include "../autograd/parameter.hpp"
