@@ -117,6 +117,7 @@
 #include "pretext/task.hpp"
 #include "train/checkpoint.hpp"
 #include "train/epoch_sums.hpp"
+#include "train/fit_options.hpp"
 #include "train/metrics_log.hpp"
 #include "train/progress.hpp"
 #include "train/trainer.hpp"

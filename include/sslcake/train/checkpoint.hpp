@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -20,25 +21,28 @@ namespace sslcake::inline v0::train {
 inline constexpr int checkpoint_format = 1;
 
 struct Checkpoint {
-  std::vector<std::pair<std::string, Tensor>> tensors;  // "model.encoder.conv1.weight", "optimizer0....", "average....", "task...."
+  std::vector<std::pair<std::string, Tensor>> tensors;  // "model.encoder.conv1.weight", "optimizer0...", "average...", "task..."
   std::map<std::string, std::string> facts;             // position, random streams, sums of the running epoch
   std::map<std::string, std::string> settings;          // what must not change between a run and its resume
 
   std::int64_t integer(const std::string& key) const;   // facts; Error where missing or not a number
-  double real(const std::string& key) const;            // exact: stored as the hexadecimal bits of the double
+  double real(const std::string& key) const;            // exact: stored as the 64 bits of the double, read as an integer
   void set(const std::string& key, std::int64_t value);
   void set_real(const std::string& key, double value);
 };
 
-/// Writes `folder`/step-000000120.safetensors and removes all but the two newest. Errors: disk full, no permission; the
-/// checkpoints before stay valid.
+/// Writes `folder`/step-000000120.safetensors and removes all others but the newest before it: later ones could not be read
+/// when the run went on from an earlier one. Errors: disk full, no permission; the checkpoints before stay valid.
 void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpoint& checkpoint);
 
-/// Paths of the checkpoints in the folder, newest first; empty where there is none.
+/// Paths of the checkpoints in the folder, newest first; empty where there is none or no folder. Errors: something has the
+/// folder's name and cannot be listed.
 std::vector<std::string> list_checkpoints(const std::string& folder);
 
 /// Reads one. Errors: damaged file, another format number.
 Checkpoint load_checkpoint(const std::string& path);
+/// Reads the first of them that is whole, and moves its path to the front; `note` hears of those that are not. Errors: none is.
+Checkpoint load_newest(std::vector<std::string>& paths, const std::function<void(const std::string&)>& note);
 
 /// Fails with all differences at once if the settings of the checkpoint are not those of this run.
 void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings, const std::string& path);
@@ -47,7 +51,8 @@ void check_settings(const Checkpoint& checkpoint, const std::map<std::string, st
 /// one is missing or has another shape.
 void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path);
 
-/// What changes the last bits of a run and may change between two starts of it: the kernels, and who decodes JPEGs.
+/// What changes the last bits of a run and may change between two starts of it: the kernels, whether they use Winograd's
+/// products, whether layers are fused, and who decodes JPEGs.
 /// save_checkpoint notes it among the facts.
 std::map<std::string, std::string> surroundings();
 /// What of it is different now, as the end of a line; empty where nothing is, and where the checkpoint does not say.

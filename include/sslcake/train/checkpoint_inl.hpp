@@ -8,6 +8,8 @@
 #include "../io/files.hpp"
 #include "../io/safetensors.hpp"
 #include "../kernels/cpu/isa.hpp"
+#include "../kernels/winograd.hpp"
+#include "../ops/conv_norm_act.hpp"
 #include "checkpoint.hpp"
 
 namespace sslcake::inline v0::train {
@@ -27,8 +29,11 @@ SSLCAKE_INLINE void Checkpoint::set(const std::string& key, std::int64_t value) 
 SSLCAKE_INLINE void Checkpoint::set_real(const std::string& key, double value) { set(key, std::bit_cast<std::int64_t>(value)); }
 
 SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& folder) {
+  const auto listing = io::list_folder(folder);
+  if (!listing.error.empty() && io::exists(folder))  // to begin anew would cost what is in there
+    fail("resume", "cannot list the checkpoints in ", folder, ": ", listing.error);
   std::vector<std::string> found;
-  for (const auto& name : io::list_folder(folder).files)
+  for (const auto& name : listing.files)
     if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(folder + "/" + name);
   std::reverse(found.begin(), found.end());  // fixed-width step numbers sort as text
   return found;
@@ -46,10 +51,12 @@ SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step
 
   std::string number = std::to_string(step);
   number.insert(0, number.size() < 9 ? 9 - number.size() : 0, '0');
-  io::save_safetensors(folder + "/step-" + number + ".safetensors", file);
+  const auto path = folder + "/step-" + number + ".safetensors";
+  io::save_safetensors(path, file);
 
-  const auto all = list_checkpoints(folder);
-  for (std::size_t i = 2; i < all.size(); ++i) io::remove_file(all[i]);
+  int before = 0;
+  for (const auto& other : list_checkpoints(folder))
+    if (other > path || (other < path && ++before > 1)) io::remove_file(other);
 }
 
 SSLCAKE_INLINE Checkpoint load_checkpoint(const std::string& path) {
@@ -66,6 +73,21 @@ SSLCAKE_INLINE Checkpoint load_checkpoint(const std::string& path) {
     else checkpoint.facts[key] = value;
   }
   return checkpoint;
+}
+
+SSLCAKE_INLINE Checkpoint load_newest(std::vector<std::string>& paths, const std::function<void(const std::string&)>& note) {
+  std::string reasons;
+  for (auto& path : paths) {
+    try {
+      auto found = load_checkpoint(path);
+      std::swap(path, paths.front());
+      return found;
+    } catch (const Error& e) {
+      reasons += concat("\n  ", path, ": ", e.what());
+      if (&path != &paths.back()) note(concat(path, " cannot be read (", e.what(), "); trying the one before it"));
+    }
+  }
+  fail("resume", "no checkpoint can be read; put a copy in its place, or begin again in another output folder:", reasons);
 }
 
 SSLCAKE_INLINE void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings,
@@ -99,7 +121,9 @@ SSLCAKE_INLINE void restore_tensors(const Checkpoint& checkpoint, const Paramete
 }
 
 SSLCAKE_INLINE std::map<std::string, std::string> surroundings() {
-  return {{"kernels", name_of(kernels::isa())}, {"jpeg_decoder", name_of(image::jpeg_decoder())}};
+  const auto state = [](bool on) { return on ? "on" : "off"; };
+  return {{"kernels", name_of(kernels::isa())}, {"winograd", state(kernels::winograd())}, {"fusion", state(ops::fuse())},
+          {"jpeg_decoder", name_of(image::jpeg_decoder())}};
 }
 
 SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../pretext/task.hpp"
+#include "checkpoint.hpp"
 
 namespace sslcake::inline v0::train::detail {
 
@@ -28,6 +29,20 @@ struct EpochSums {
     auto out = metrics;
     for (auto& m : out) m.value /= static_cast<double>(std::max<std::int64_t>(steps, 1));
     return out;
+  }
+
+  void save(Checkpoint& c) const {
+    c.set_real("sum.loss", loss);
+    c.set_real("sum.chance", chance);
+    c.set("sum.steps", steps);
+    for (const auto& m : metrics) c.set_real("sum.metric." + m.name, m.value);
+  }
+  void restore(const Checkpoint& c) {
+    loss = c.real("sum.loss");
+    chance = c.real("sum.chance");
+    steps = c.integer("sum.steps");
+    for (const auto& [key, value] : c.facts)
+      if (key.starts_with("sum.metric.")) metrics.push_back({key.substr(11), c.real(key)});
   }
 };
 

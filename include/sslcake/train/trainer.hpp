@@ -9,54 +9,12 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "../optim/schedule.hpp"
 #include "../pretext/task.hpp"
-#include "progress.hpp"
+#include "fit_options.hpp"
 
 namespace sslcake::inline v0::train {
-
-/// What a monitor found: numbers for the log, and warnings for the user.
-struct Measurement {
-  std::vector<pretext::Metric> metrics;
-  std::vector<std::string> warnings;
-};
-
-struct FitOptions {
-  int epochs = 100;
-  std::int64_t batch = 256;           // pictures a step; every picture gives as many views as the task asks for
-  std::uint64_t seed = global_seed(); // of shuffling and augmentation
-  optim::Schedule schedule = {};      // of the learning rate, in steps; default: cosine to 0 (arXiv 1608.03983)
-  double warmup_epochs = 0;           // linear from 0
-  double clip = 0;                    // largest gradient norm; 0: gradients are left as they are
-  DType precision = DType::float32;   // of the pictures that the encoder sees and so of its activations; bfloat16 halves their memory
-  double average = 0;                 // decay of an exponential moving average of the weights; 0: none. Monitors and the end use it
-  int accumulate = 1;                 // pieces that a batch is cut into; refused where the loss couples the batch
-  int workers = -1;                   // loader threads; -1: as many as compute; 0: the batch is made between two steps
-  std::string out{};                  // folder for metrics.jsonl and checkpoint/; empty: nothing is written
-  bool resume = false;                // continue from the newest checkpoint in `out`
-  int checkpoint_epochs = 1;          // a checkpoint after every so many epochs; 0: none but the last
-  double checkpoint_seconds = 300;    // and inside an epoch after so many seconds; 0: never
-  std::int64_t checkpoint_steps = 0;  // and after every so many steps; 0: never
-  std::int64_t log_steps = 20;        // a line in metrics.jsonl every so many steps
-  std::function<Measurement(int epoch)> monitor{};  // called after every `monitor_every` epochs and after the last
-  int monitor_every = 5;
-  ProgressSink progress{};            // called about once a second and after every epoch
-  std::function<bool()> stop{};       // asked after every step; true: save a checkpoint and return
-  std::map<std::string, std::string> settings{};  // more facts that a resume must find unchanged (the encoder's name...)
-};
-
-struct FitResult {
-  bool finished = false;  // false: `stop` asked for an early end
-  std::int64_t steps = 0;
-  double seconds = 0;     // over all resumes
-  double loss = 0;        // mean of the last epoch
-  std::vector<pretext::Metric> metrics;  // the last measurement of the monitor
-};
 
 namespace detail {
 

@@ -8,6 +8,7 @@
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
+#include "../io/files.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
@@ -25,7 +26,7 @@ class Run {
  public:
   Run(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options)
       : task_(task), dataset_(dataset), options_(options), state_(pretext::all_state(task.modules)) {
-    check_options();
+    check_options(options, dataset.size(), task.couples_batch);
     for (const auto& p : state_) {
       if (!p.buffer) parameters_.push_back(p);
       else buffers_.emplace_back(p.tensor, p.tensor.clone());
@@ -35,7 +36,7 @@ class Run {
     steps_per_epoch_ = dataset.size() / options.batch;  // the last, smaller batch is dropped: the loss depends on its size
     steps_ = steps_per_epoch_ * options.epochs;
     warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
-    describe();
+    settings_ = settings_of(options, dataset.size(), task_.views, task_.optimizers);
   }
 
   FitResult go() {
@@ -50,47 +51,9 @@ class Run {
   }
 
  private:
-  void check_options() const {
-    const auto& o = options_;
-    if (o.epochs < 1) fail("fit", "expected epochs >= 1, got ", o.epochs);
-    if (o.batch < 1) fail("fit", "expected batch >= 1, got ", o.batch);
-    if (o.batch > dataset_.size())
-      fail("fit", "expected a batch no larger than the data set (", dataset_.size(), " pictures), got ", o.batch, "; use a smaller batch");
-    if (!(o.warmup_epochs >= 0 && o.warmup_epochs <= o.epochs))
-      fail("fit", "expected a warm-up of at least 0 and at most all ", o.epochs, " epochs, got ", o.warmup_epochs);
-    if (!(o.clip >= 0)) fail("fit", "expected clip >= 0, got ", o.clip);
-    if (!(o.average >= 0 && o.average < 1)) fail("fit", "expected average in [0,1), got ", o.average);
-    if (o.accumulate < 1) fail("fit", "expected accumulate >= 1, got ", o.accumulate);
-    if (o.accumulate > 1 && task_.couples_batch)
-      fail("fit", "expected accumulate = 1, got ", o.accumulate, ": the loss of this task compares the pictures of a batch with each other, "
-           "so cutting it would silently mean fewer negatives; use a smaller batch, or a task with couples_batch = false");
-    if (o.precision != DType::float32 && o.precision != DType::bfloat16)
-      fail("fit", "expected a precision of float32 or bfloat16, got ", o.precision);
-    if (o.batch % o.accumulate != 0)
-      fail("fit", "expected a batch that is a multiple of accumulate, got ", o.batch, " and ", o.accumulate);
-    if (o.resume && o.out.empty()) fail("fit", "expected an output folder to resume from, got none");
-  }
-
-  /// What a resume must find unchanged. Threads and kernels may differ; that is said, not refused.
-  void describe() {
-    settings_ = options_.settings;
-    settings_["epochs"] = std::to_string(options_.epochs);
-    settings_["batch"] = std::to_string(options_.batch);
-    settings_["seed"] = std::to_string(options_.seed);
-    settings_["accumulate"] = std::to_string(options_.accumulate);
-    settings_["precision"] = name_of(options_.precision);
-    settings_["pictures"] = std::to_string(dataset_.size());
-    settings_["warmup_epochs"] = concat(options_.warmup_epochs);
-    settings_["clip"] = concat(options_.clip);
-    settings_["average"] = concat(options_.average);
-    settings_["schedule"] = options_.schedule.str();
-    for (std::size_t i = 0; i < task_.optimizers.size(); ++i)
-      settings_[concat("optimizer", i)] = concat(task_.optimizers[i].str(), ", learning rate ", base_lr_[i]);
-  }
-
   void open_folder() {
     io::make_folders(options_.out);
-    const auto found = list_checkpoints(checkpoint_folder());
+    auto found = list_checkpoints(checkpoint_folder());
     if (!found.empty() && !options_.resume)
       fail("fit", options_.out, " holds checkpoints of an earlier run; resume it, or choose another output folder");
     std::int64_t log_bytes = 0;
@@ -186,8 +149,8 @@ class Run {
     }
     clear_grads(parameters_);
     for (auto& [now, before] : buffers_) copy_into(now, before);
-    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss, ". First: ", first,
-         ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
+    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss,
+         ". First: ", first, ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
          options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
   }
 
@@ -267,45 +230,31 @@ class Run {
     c.set("log_bytes", log_.bytes());
     c.set_real("seconds", seconds());
     c.set_real("epoch_loss", epoch_loss_);
-    c.set_real("sum.loss", sums_.loss);
-    c.set_real("sum.chance", sums_.chance);
-    c.set("sum.steps", sums_.steps);
-    for (const auto& m : sums_.metrics) c.set_real("sum.metric." + m.name, m.value);
+    sums_.save(c);
     save_checkpoint(checkpoint_folder(), step_, c);
     last_save_ = monotonic_seconds();
   }
 
   /// Loads the newest whole checkpoint; returns how many bytes of the log belong to it.
-  std::int64_t restore(const std::vector<std::string>& found) {
-    std::optional<Checkpoint> c;
-    std::string path;
-    for (const auto& candidate : found) {
-      try {
-        c = load_checkpoint(candidate);
-        path = candidate;
-        break;
-      } catch (const Error& e) {
-        if (candidate == found.back()) throw;
-        note(concat(candidate, " cannot be read (", e.what(), "); trying the one before it"));
-      }
-    }
-    check_settings(*c, settings_, path);
+  std::int64_t restore(std::vector<std::string>& found) {
+    auto c = load_newest(found, [this](const std::string& text) { note(text); });
+    const auto& path = found.front();
+    for (const char* key : {"global_seed", "views"})  // older checkpoints do not say
+      c.settings.emplace(key, settings_.at(key));
+    check_settings(c, settings_, path);
 
-    restore_tensors(*c, everything(), path);
-    step_ = c->integer("step");
-    epoch_ = static_cast<int>(c->integer("epoch"));
-    epoch_step_ = c->integer("epoch_step");
-    set_stream_position(Purpose::dropout, static_cast<std::uint64_t>(c->integer("dropout_stream")));
-    set_stream_position(Purpose::task, static_cast<std::uint64_t>(c->integer("task_stream")));
-    seconds_before_ = c->real("seconds");
-    epoch_loss_ = c->real("epoch_loss");
-    sums_.loss = c->real("sum.loss");
-    sums_.chance = c->real("sum.chance");
-    sums_.steps = c->integer("sum.steps");
-    for (const auto& [key, value] : c->facts)
-      if (key.starts_with("sum.metric.")) sums_.metrics.push_back({key.substr(11), c->real(key)});
-    note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_, changed_surroundings(*c)));
-    return c->integer("log_bytes");
+    restore_tensors(c, everything(), path);
+    step_ = c.integer("step");
+    epoch_ = static_cast<int>(c.integer("epoch"));
+    epoch_step_ = c.integer("epoch_step");
+    set_stream_position(Purpose::dropout, static_cast<std::uint64_t>(c.integer("dropout_stream")));
+    set_stream_position(Purpose::task, static_cast<std::uint64_t>(c.integer("task_stream")));
+    seconds_before_ = c.real("seconds");
+    epoch_loss_ = c.real("epoch_loss");
+    sums_.restore(c);
+    note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_,
+                changed_surroundings(c)));
+    return c.integer("log_bytes");
   }
 
   // --- telling ----------------------------------------------------------------------------------------------------
