@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -38,10 +39,16 @@ class Run {
     warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
     settings_ = settings_of(options, dataset.size(), task_.views, task_.optimizers);
   }
+  /// The optimisers get their base rates back, also when an exception passes: the next fit starts from them.
+  ~Run() {
+    for (std::size_t i = 0; i < base_lr_.size(); ++i) task_.optimizers[i].set_lr(base_lr_[i]);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   FitResult go() {
     if (!options_.out.empty()) open_folder();
-    started_ = monotonic_seconds();
+    started_ = last_save_ = monotonic_seconds();
     for (const auto& m : task_.modules) m.train(true);
     data::Loader loader(dataset_, task_.views, {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers});
     for (; epoch_ < options_.epochs; ++epoch_, epoch_step_ = 0, sums_ = {}) {
@@ -70,22 +77,20 @@ class Run {
     }
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
-    window_start_ = epoch_start_ = last_save_ = monotonic_seconds();
+    window_start_ = epoch_start_ = monotonic_seconds();
     window_pictures_ = epoch_pictures_ = 0;
-    while (loader.next(batch)) {
+    bool stop = false;
+    while (!stop && loader.next(batch)) {
       train_step(batch);
       const bool epoch_ends = epoch_step_ == steps_per_epoch_;
       if (step_ % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step();
       if (seconds_since(window_start_) >= 1 && !epoch_ends) tell_step(loader.waited());
-      if (options_.stop && options_.stop()) {
-        if (epoch_ends) end_epoch(loader.waited());
-        else save();
-        return epoch_ends && epoch_ + 1 == options_.epochs;
-      }
-      if (!epoch_ends && save_due()) save();
+      stop = options_.stop && options_.stop();
+      if (!epoch_ends && (stop || save_due())) save();
     }
-    end_epoch(loader.waited());
-    return true;
+    const bool whole = epoch_step_ == steps_per_epoch_;
+    if (whole) end_epoch(loader.waited(), stop);
+    return !stop || (whole && epoch_ + 1 == options_.epochs);
   }
 
   void train_step(const pretext::Batch& batch) {
@@ -154,11 +159,12 @@ class Run {
          options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
   }
 
-  void end_epoch(double waited) {
+  void end_epoch(double waited, bool stop) {
     window_start_ = epoch_start_;  // the rate of the whole epoch, before time goes into measuring
     window_pictures_ = epoch_pictures_;
     Progress p = progress(Progress::Kind::epoch, waited);
     Measurement found;
+    std::exception_ptr failed;  // what the monitor threw: the epoch is saved first
     const int done = epoch_ + 1;
     if (last_.embedding.defined()) {
       const auto meters = eval::collapse(last_.embedding);
@@ -166,8 +172,13 @@ class Run {
       if (meters.warning) found.warnings.push_back(meters.text);
     }
     if (options_.monitor && (done == options_.epochs || (options_.monitor_every > 0 && done % options_.monitor_every == 0))) {
+      Measurement more;
       if (average_) average_->swap();
-      auto more = options_.monitor(done);
+      try {
+        more = options_.monitor(done);
+      } catch (...) {
+        failed = std::current_exception();
+      }
       if (average_) average_->swap();
       for (const auto& m : task_.modules) m.train(true);
       found.metrics.insert(found.metrics.end(), more.metrics.begin(), more.metrics.end());
@@ -183,7 +194,8 @@ class Run {
     tell(p);
     for (const auto& w : found.warnings) say(Progress::Kind::warning, w);
     // The checkpoint after an epoch stands at the beginning of the next.
-    if (done == options_.epochs || (options_.checkpoint_epochs > 0 && done % options_.checkpoint_epochs == 0)) {
+    const bool wanted = options_.checkpoint_epochs > 0 && done % options_.checkpoint_epochs == 0;
+    if (wanted || stop || failed || done == options_.epochs || save_due()) {
       const auto sums = std::exchange(sums_, {});
       const auto at = std::exchange(epoch_step_, 0);
       ++epoch_;
@@ -192,6 +204,7 @@ class Run {
       epoch_step_ = at;
       sums_ = sums;
     }
+    if (failed) std::rethrow_exception(failed);
   }
 
   // --- checkpoints ------------------------------------------------------------------------------------------------
@@ -227,6 +240,7 @@ class Run {
     c.set("epoch_step", epoch_step_);
     c.set("dropout_stream", static_cast<std::int64_t>(stream_position(Purpose::dropout)));
     c.set("task_stream", static_cast<std::int64_t>(stream_position(Purpose::task)));
+    c.set("init_stream", static_cast<std::int64_t>(stream_position(Purpose::init)));  // before_epoch may make a new head
     c.set("log_bytes", log_.bytes());
     c.set_real("seconds", seconds());
     c.set_real("epoch_loss", epoch_loss_);
@@ -249,6 +263,7 @@ class Run {
     epoch_step_ = c.integer("epoch_step");
     set_stream_position(Purpose::dropout, static_cast<std::uint64_t>(c.integer("dropout_stream")));
     set_stream_position(Purpose::task, static_cast<std::uint64_t>(c.integer("task_stream")));
+    if (c.facts.count("init_stream")) set_stream_position(Purpose::init, static_cast<std::uint64_t>(c.integer("init_stream")));
     seconds_before_ = c.real("seconds");
     epoch_loss_ = c.real("epoch_loss");
     sums_.restore(c);
