@@ -1,8 +1,9 @@
-// Two small parts of the trainer: the sums of a running epoch, and a piece of a batch.
+// Small parts of the trainer: the sums of a running epoch, and a batch in pieces.
 #pragma once
 
 #include <algorithm>
 
+#include "../ops/shape_ops.hpp"
 #include "../pretext/task.hpp"
 #include "checkpoint.hpp"
 
@@ -66,7 +67,21 @@ inline pretext::Batch piece(const pretext::Batch& batch, std::int64_t begin, std
   if (batch.labels.defined()) part.labels = batch.labels.rows(begin, end);
   part.indices.assign(batch.indices.begin() + begin, batch.indices.begin() + end);
   part.views = batch.views;
+  part.epoch = batch.epoch;
+  part.number = batch.number;
   return part;
+}
+
+/// What the pieces of a batch, which are of one size, tell together: the means of the metrics, all embeddings.
+inline pretext::Outcome join(const std::vector<pretext::Outcome>& pieces) {
+  if (pieces.size() == 1) return pieces[0];
+  EpochSums sums;
+  std::vector<Tensor> embeddings;
+  for (const auto& p : pieces) {
+    sums.add(p, 0);
+    if (p.embedding.defined()) embeddings.push_back(p.embedding.detach());
+  }
+  return {Tensor{}, sums.chance, sums.means(), embeddings.empty() ? Tensor{} : ops::concat(embeddings)};
 }
 
 }  // namespace sslcake::inline v0::train::detail

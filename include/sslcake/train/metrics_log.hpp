@@ -24,6 +24,9 @@ class MetricsLog {
   std::int64_t bytes_ = 0;
 };
 
+/// Fails where two metrics of a task have one name, or one is named like a field of the log ("loss", "step", "deviation").
+void check_metric_names(const std::vector<pretext::Metric>& metrics);
+
 }  // namespace sslcake::inline v0::train
 
 #ifndef SSLCAKE_COMPILED

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "../io/files.hpp"
+#include "../io/json.hpp"
 #include "metrics_log.hpp"
 
 namespace sslcake::inline v0::train {
@@ -23,7 +25,7 @@ SSLCAKE_INLINE void MetricsLog::write(const std::string& kind, const Progress& p
   if (path_.empty()) return;
   std::string line = "{\"kind\":\"" + kind + "\"";
   const auto number = [&](const std::string& key, double value) {
-    line += ",\"" + key + "\":";
+    line += "," + io::Json(key).dump() + ":";
     // JSON has no NaN. Six digits are plenty for a curve.
     if (std::fabs(value) <= 1.7e308) sslcake::detail::append_number(line, value);
     else line += "null";
@@ -41,6 +43,16 @@ SSLCAKE_INLINE void MetricsLog::write(const std::string& kind, const Progress& p
 
   io::append_to_file(path_, line);
   bytes_ += static_cast<std::int64_t>(line.size());
+}
+
+SSLCAKE_INLINE void check_metric_names(const std::vector<pretext::Metric>& metrics) {
+  std::set<std::string> taken{"kind", "epoch", "step", "loss", "chance", "lr", "images_per_second", "seconds", "waited",
+                              "deviation", "effective_rank"};
+  for (const auto& m : metrics)
+    if (!taken.insert(m.name).second)
+      fail("fit", "expected metrics with names of their own, got \"", m.name, "\", which ",
+           std::count_if(metrics.begin(), metrics.end(), [&](const auto& other) { return other.name == m.name; }) > 1
+               ? "two metrics of the task have" : "the trainer writes itself", "; give it another name in the task's loss()");
 }
 
 }  // namespace sslcake::inline v0::train

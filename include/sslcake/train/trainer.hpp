@@ -42,9 +42,11 @@ class Trainer {
   /// For a task that brings its own optimisers.
   explicit Trainer(T& task) requires pretext::HasOptimizers<T> : task_(&task), optimizers_(task.optimizers()) {}
 
-  /// Runs the task over the data set. Errors: a batch larger than the data set; a loss or gradient that is not finite
-  /// (the message names the op and the module that made the first such value; the weights are those before the step);
-  /// a checkpoint of another configuration; an output folder that holds a run when `resume` is off.
+  /// Runs the task over the data set; the optimiser has its learning rate again afterwards. Errors: a batch larger than the
+  /// data set; a parameter of the optimiser that no module of the task has; a metric that is named like a field of the log;
+  /// a loss or gradient that is not finite (the message names the op and the module that made the first such value; the
+  /// weights are those before the step; of several optimisers, before that one's); a checkpoint of another configuration; an
+  /// output folder that holds a run when `resume` is off. An error of the monitor comes out after the epoch is saved.
   FitResult fit(const data::Dataset& dataset, const FitOptions& options = {}) {
     detail::TaskHandle handle;
     handle.views = task_->views();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <exception>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "../core/clock.hpp"
@@ -28,12 +29,20 @@ class Run {
   Run(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options)
       : task_(task), dataset_(dataset), options_(options), state_(pretext::all_state(task.modules)) {
     check_options(options, dataset.size(), task.couples_batch);
+    std::set<const void*> trained;
     for (const auto& p : state_) {
+      if (!p.buffer) trained.insert(p.tensor.raw());
       if (!p.buffer) parameters_.push_back(p);
       else buffers_.emplace_back(p.tensor, p.tensor.clone());
     }
     if (options.average > 0) average_.emplace(state_, options.average);
-    for (const auto& o : task_.optimizers) base_lr_.push_back(o.lr());
+    for (const auto& o : task_.optimizers) {
+      base_lr_.push_back(o.lr());
+      for (const auto& p : o.parameters())  // its gradient would be neither cleared nor checked, nor the parameter saved
+        if (p.tensor.numel() > 0 && !trained.count(p.tensor.raw()))
+          fail("fit", "expected an optimiser of parameters that the task's modules() have, got ", p.name,
+               "; add the module that it belongs to");
+    }
     steps_per_epoch_ = dataset.size() / options.batch;  // the last, smaller batch is dropped: the loss depends on its size
     steps_ = steps_per_epoch_ * options.epochs;
     warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
@@ -79,17 +88,19 @@ class Run {
     pretext::Batch batch;
     window_start_ = epoch_start_ = monotonic_seconds();
     window_pictures_ = epoch_pictures_ = 0;
+    const double waited_before = loader.waited();
+    const auto waited = [&] { return loader.waited() - waited_before; };
     bool stop = false;
     while (!stop && loader.next(batch)) {
       train_step(batch);
       const bool epoch_ends = epoch_step_ == steps_per_epoch_;
       if (step_ % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step();
-      if (seconds_since(window_start_) >= 1 && !epoch_ends) tell_step(loader.waited());
+      if (seconds_since(window_start_) >= 1 && !epoch_ends) tell_step(waited());
       stop = options_.stop && options_.stop();
       if (!epoch_ends && (stop || save_due())) save();
     }
     const bool whole = epoch_step_ == steps_per_epoch_;
-    if (whole) end_epoch(loader.waited(), stop);
+    if (whole) end_epoch(waited(), stop);
     return !stop || (whole && epoch_ + 1 == options_.epochs);
   }
 
@@ -119,20 +130,21 @@ class Run {
 
   /// Loss and gradients of a batch, in as many pieces as asked; leaves the loss in loss_.
   pretext::Outcome accumulate(const pretext::Batch& batch, int turn) {
-    pretext::Outcome outcome;
+    std::vector<pretext::Outcome> outcomes;
     loss_ = 0;
     const std::int64_t pieces = options_.accumulate, rows = batch.view(0).dim(0);
     for (std::int64_t i = 0; i < pieces; ++i) {
       pretext::Batch part = pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces);
       if (options_.precision != DType::float32) part.images = ops::cast(part.images, options_.precision);
-      outcome = task_.loss(part, turn);
+      auto& outcome = outcomes.emplace_back(task_.loss(part, turn));
+      if (epoch_step_ == 0) check_metric_names(outcome.metrics);
       const double value = outcome.loss.item();
       loss_ += value / static_cast<double>(pieces);
       if (!finite_bits(value)) break;  // no need to spread it
       backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype()));
       outcome.loss = Tensor{};  // frees the tape
     }
-    return outcome;
+    return join(outcomes);
   }
 
   static bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }
@@ -154,8 +166,10 @@ class Run {
     }
     clear_grads(parameters_);
     for (auto& [now, before] : buffers_) copy_into(now, before);
+    const std::string weights = turn == 0 ? "The weights are those before the step"
+                                          : concat("Optimiser ", turn, " has not made the step, those before it have");
     fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss,
-         ". First: ", first, ". The weights are those before the step; try a smaller learning rate (now ", lr_, "), warm-up or clip",
+         ". First: ", first, ". ", weights, "; try a smaller learning rate (now ", lr_, "), warm-up or clip",
          options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
   }
 
@@ -166,8 +180,8 @@ class Run {
     Measurement found;
     std::exception_ptr failed;  // what the monitor threw: the epoch is saved first
     const int done = epoch_ + 1;
-    if (last_.embedding.defined()) {
-      const auto meters = eval::collapse(last_.embedding);
+    if (last_.embedding.defined() && last_.embedding.dim(0) > 1) {  // one picture alone is not spread
+      const auto meters = eval::collapse(ops::cast(last_.embedding, DType::float32));
       found.metrics = {{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}};
       if (meters.warning) found.warnings.push_back(meters.text);
     }
