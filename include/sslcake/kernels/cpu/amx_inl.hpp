@@ -1,6 +1,7 @@
 // The kernels for AMX: convolutions of bfloat16 pictures on tiles, and AVX-512 for everything else. Winograd's transform of
 // bfloat16 pictures is left out: on tiles the direct product is far cheaper than a product of float32 vectors at a quarter of
-// the arithmetic. Checked through a portable model of the tile instructions; not yet run on hardware.
+// the arithmetic. Checked through a portable model of the tile instructions and on an emulated
+// CPU (docs/roadmap.md); its speed has not been measured.
 #pragma once
 
 #include "amx/tiles.hpp"

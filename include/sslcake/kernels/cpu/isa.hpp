@@ -33,7 +33,7 @@ constexpr const char* name_of(Isa isa) {
 /// only, they are requested by the first call that asks; the answer is kept.
 bool supports(Isa isa);
 
-/// The variant in use: the best that the CPU supports (amx only by request), or the one that the environment variable SSLCAKE_KERNELS
+/// The variant in use: the best that the CPU supports, or the one that the environment variable SSLCAKE_KERNELS
 /// names (reference, portable, avx2, avx512, avx512bf16, amx). Throws Error where that names none or one that is not supported.
 Isa isa();
 

@@ -54,8 +54,7 @@ inline Isa first_choice() {
       if (supports(one)) return one;
       fail("kernels", "SSLCAKE_KERNELS asks for ", wanted, ", which this CPU or its operating system does not offer; possible here: ", supported_names());
     }
-    // The kernels for AMX have run on a model of it only: until they have run on hardware, they are to be asked for.
-    if (one != Isa::amx && supports(one)) best = one;
+    if (supports(one)) best = one;
   }
   if (wanted && *wanted)
     fail("kernels", "SSLCAKE_KERNELS names no kernel variant: \"", wanted, "\"; possible here: ", supported_names());
