@@ -134,13 +134,16 @@ void save_views(const std::string& path, const Source& source, const pretext::Vi
     } catch (const data::UnreadablePicture&) {
       continue;
     }
-    Random random(seed, Purpose::augment, 0, static_cast<std::uint64_t>(i));
-    plain.make(random, picture, numbers.data());
+    Random unused(seed, Purpose::augment);
+    plain.make(unused, picture, numbers.data());
     pictures.push_back(plain.picture(numbers.data()));
-    for (int c = 1; c < columns; ++c) {
-      const auto& recipe = views[static_cast<std::size_t>(c - 1) % views.size()].recipe;
-      recipe.make(random, picture, numbers.data());
-      pictures.push_back(recipe.picture(numbers.data()));
+    for (std::size_t c = 0; c + 1 < static_cast<std::size_t>(columns); ++c) {  // drawn as the loader draws them, epoch by epoch
+      const std::size_t v = c % views.size();
+      const auto& view = views[v];
+      Random random(seed, Purpose::augment, c / views.size(), static_cast<std::uint64_t>(i),
+                    static_cast<std::uint32_t>(view.draw < 0 ? static_cast<int>(v) : view.draw));
+      view.recipe.make(random, picture, numbers.data());
+      pictures.push_back(view.recipe.picture(numbers.data()));
     }
   }
   if (!pictures.empty()) image::save_png(path, image::contact_sheet(pictures, {.columns = columns}));
