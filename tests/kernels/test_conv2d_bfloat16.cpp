@@ -27,6 +27,17 @@ struct RestoreChoice {
   }
 };
 
+/// The same numbers behind `count` others, and without these.
+template <class T>
+std::vector<T> moved(std::vector<T> values, std::size_t count) {
+  values.insert(values.begin(), count, T(1.0f));
+  return values;
+}
+template <class T>
+std::vector<T> without(const std::vector<T>& values, std::size_t count) {
+  return {values.begin() + static_cast<std::ptrdiff_t>(count), values.end()};
+}
+
 void check(sslcake::Random& random, const ConvShape& s) {
   const std::string shape = test::described(s);
   CAPTURE(shape);
@@ -113,39 +124,48 @@ TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and writ
     CAPTURE(name);
     for (const ConvShape& s : {ConvShape{.n = 3, .h = 7, .w = 6, .c = 34, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
                                ConvShape{.n = 3, .h = 7, .w = 7, .c = 10, .o = 18, .stride_h = 2, .stride_w = 2},
-                               ConvShape{.n = 1, .h = 5, .w = 5, .c = 320, .o = 64}}) {
+                               ConvShape{.n = 1, .h = 5, .w = 5, .c = 320, .o = 64}, ConvShape{.n = 0, .h = 5, .w = 5, .c = 32, .o = 64}}) {
       const Operands in(random, s, true);
       const Results wanted = exact(s, widened(in.x), test::widen(in.w), widened(in.dy));
-      std::vector<bfloat16> y(wanted.y.size(), bfloat16(std::nanf(""))), dx(wanted.dx.size(), bfloat16(std::nanf("")));
-      std::vector<float> dw(wanted.dw.size(), std::nanf(""));
-      variant.kernels->conv2d_pairs(s, false, in.x.data(), in.w.data(), nullptr, y.data(), nullptr, nullptr, nullptr);
-      variant.kernels->conv2d_pairs(s, true, in.dy.data(), in.w.data(), nullptr, dx.data(), nullptr, nullptr, nullptr);
-      CHECK(y == rounded(wanted.y));
-      CHECK(dx == rounded(wanted.dx));
-      variant.kernels->conv2d_weight_grad_pairs(s, in.x.data(), in.dy.data(), dw.data());
-      CHECK(test::widen(dw) == wanted.dw);
+      // Where memory is aligned, and a pair or a number behind: the next pictures of a batch begin at such addresses.
+      for (const std::size_t pair : {0, 2}) {
+        CAPTURE(pair);
+        const std::size_t one = pair / 2;
+        const auto x = moved(in.x, pair), dy = moved(in.dy, pair);
+        const auto w = moved(in.w, one);
+        std::vector<bfloat16> y(wanted.y.size() + one, bfloat16(std::nanf(""))), dx(wanted.dx.size() + one, bfloat16(std::nanf("")));
+        std::vector<float> dw(wanted.dw.size() + one, std::nanf(""));
+        variant.kernels->conv2d_pairs(s, false, x.data() + pair, w.data() + one, nullptr, y.data() + one, nullptr, nullptr, nullptr);
+        variant.kernels->conv2d_pairs(s, true, dy.data() + pair, w.data() + one, nullptr, dx.data() + one, nullptr, nullptr, nullptr);
+        CHECK(without(y, one) == rounded(wanted.y));
+        CHECK(without(dx, one) == rounded(wanted.dx));
+        variant.kernels->conv2d_weight_grad_pairs(s, x.data() + pair, dy.data() + pair, dw.data() + one);
+        CHECK(test::widen(without(dw, one)) == wanted.dw);
+      }
     }
   }
 }
 
-TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads") {
+TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads, by every instruction set") {
   sslcake::Random random(3, sslcake::Purpose::test);
   for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
                              ConvShape{.n = 20, .h = 16, .w = 16, .c = 64, .o = 72},
                              ConvShape{.n = 9, .h = 8, .w = 8, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
     const Operands in(random, s, false);
-    std::vector<bfloat16> y(in.dy.size()), dx(in.x.size()), first_y, first_dx;
-    std::vector<float> dw(in.w.size()), first_dw;
-    for (int n : {1, 2, 3}) {
-      const test::Threads threads(n);
-      kernels::conv2d_forward(s, in.x.data(), in.w.data(), y.data());
-      kernels::conv2d_input_grad(s, in.dy.data(), in.w.data(), dx.data());
-      kernels::conv2d_weight_grad(s, in.x.data(), in.dy.data(), dw.data());
-      if (n == 1) first_y = y, first_dx = dx, first_dw = dw;
-      CHECK(y == first_y);
-      CHECK(dx == first_dx);
-      CHECK(dw == first_dw);
-    }
+    test::for_each_isa([&] {
+      std::vector<bfloat16> y(in.dy.size()), dx(in.x.size()), first_y, first_dx;
+      std::vector<float> dw(in.w.size()), first_dw;
+      for (int n : {1, 2, 3}) {
+        const test::Threads threads(n);
+        kernels::conv2d_forward(s, in.x.data(), in.w.data(), y.data());
+        kernels::conv2d_input_grad(s, in.dy.data(), in.w.data(), dx.data());
+        kernels::conv2d_weight_grad(s, in.x.data(), in.dy.data(), dw.data());
+        if (n == 1) first_y = y, first_dx = dx, first_dw = dw;
+        CHECK(y == first_y);
+        CHECK(dx == first_dx);
+        CHECK(dw == first_dw);
+      }
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -12,37 +13,53 @@ using namespace sslcake;
 
 namespace {
 
+/// What kernels read or write, `offset` numbers behind where memory was aligned.
+template <class T>
+class Numbers {
+ public:
+  void resize(std::int64_t n, std::int64_t offset) {
+    offset_ = offset;
+    all_.resize(static_cast<std::size_t>(n + offset));
+  }
+  T* data() { return all_.data() + offset_; }
+  const T* data() const { return all_.data() + offset_; }
+  bool operator==(const Numbers&) const = default;
+
+ private:
+  std::vector<T> all_;
+  std::int64_t offset_ = 0;
+};
+
 /// Small integers: sums and products are exact in float32, so that every variant and order gives the same bits.
 template <class T>
-std::vector<T> integers(std::int64_t n, std::uint64_t key) {
+Numbers<T> integers(std::int64_t n, std::uint64_t key, std::int64_t offset) {
   Random random(0, Purpose::test, 0, key);
-  std::vector<T> out(static_cast<std::size_t>(n));
-  for (auto& v : out) v = static_cast<T>(static_cast<int>(random.below(9)) - 4);
+  Numbers<T> out;
+  out.resize(n, offset);
+  for (std::int64_t i = 0; i < n; ++i) out.data()[i] = static_cast<T>(static_cast<int>(random.below(9)) - 4);
   return out;
 }
 
 /// Everything the kernels compute from one matrix.
 template <class T>
 struct Results {
-  std::vector<double> mean, variance, sum, product, masked_sum, masked_product, recomputed_sum, recomputed_product;
-  std::vector<T> affine, relu, residual, residual_relu, masked, applied, applied_recomputed, in_place;
+  Numbers<double> mean, variance, sum, product, masked_sum, masked_product, recomputed_sum, recomputed_product;
+  Numbers<T> affine, relu, residual, residual_relu, masked, applied, applied_recomputed, in_place;
   bool operator==(const Results&) const = default;
 };
 
 template <class T>
-Results<T> run(std::int64_t rows, std::int64_t channels) {
+Results<T> run(std::int64_t rows, std::int64_t channels, std::int64_t offset = 0) {
   const std::int64_t n = rows * channels;
-  const auto x = integers<T>(n, 1), dy = integers<T>(n, 2), more = integers<T>(n, 3), scale = integers<T>(channels, 4),
-             shift = integers<T>(channels, 5), mean = integers<T>(channels, 6);
-  const auto size = static_cast<std::size_t>(n);
-  const auto width = static_cast<std::size_t>(channels);
+  const auto x = integers<T>(n, 1, offset), dy = integers<T>(n, 2, offset), more = integers<T>(n, 3, offset);
+  const auto scale = integers<T>(channels, 4, offset), shift = integers<T>(channels, 5, offset), mean = integers<T>(channels, 6, offset);
   Results<T> r;
   for (auto* v :
        {&r.mean, &r.variance, &r.sum, &r.product, &r.masked_sum, &r.masked_product, &r.recomputed_sum, &r.recomputed_product})
-    v->resize(width);
+    v->resize(channels, offset);
   for (auto* v : {&r.affine, &r.relu, &r.residual, &r.residual_relu, &r.masked, &r.applied, &r.applied_recomputed})
-    v->resize(size);
-  kernels::channel_moments(rows, channels, x.data(), r.mean.data(), r.variance.data());
+    v->resize(n, offset);
+  if (rows > 0) kernels::channel_moments(rows, channels, x.data(), r.mean.data(), r.variance.data());
   const T* none = nullptr;
   kernels::channel_affine(rows, channels, x.data(), scale.data(), shift.data(), none, false, r.affine.data());
   kernels::channel_affine(rows, channels, x.data(), scale.data(), shift.data(), none, true, r.relu.data());
@@ -84,6 +101,39 @@ TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference
       }
     }
   kernels::set_isa(before);
+}
+
+TEST_CASE_TEMPLATE("the normalisation kernels take numbers at any address", T, float, double) {
+  test::for_each_isa([] {
+    for (const std::int64_t channels : {3, 16, 31, 64})
+      for (const std::int64_t rows : {1, 131}) {
+        INFO(rows << " rows, " << channels << " channels");
+        const auto same = run<T>(rows, channels), moved = run<T>(rows, channels, 1);
+        const auto equal = [](const auto& a, const auto& b, std::int64_t n) { return std::equal(a.data(), a.data() + n, b.data()); };
+        CHECK(equal(same.mean, moved.mean, channels));
+        CHECK(equal(same.variance, moved.variance, channels));
+        CHECK(equal(same.recomputed_product, moved.recomputed_product, channels));
+        CHECK(equal(same.masked_product, moved.masked_product, channels));
+        CHECK(equal(same.residual_relu, moved.residual_relu, rows * channels));
+        CHECK(equal(same.masked, moved.masked, rows * channels));
+        CHECK(equal(same.applied_recomputed, moved.applied_recomputed, rows * channels));
+        CHECK(equal(same.in_place, moved.in_place, rows * channels));
+      }
+  });
+}
+
+TEST_CASE_TEMPLATE("the normalisation kernels of no rows and of no channels", T, float, double) {
+  test::for_each_isa([] {
+    run<T>(5, 0);
+    run<T>(0, 20);
+    std::vector<double> sum(20, -1.0), product(20, -1.0);
+    const T* nothing = nullptr;
+    T* masked = nullptr;
+    const std::vector<T> mean(20);
+    kernels::channel_grad_sums<T>(0, 20, nothing, nothing, mean.data(), {}, masked, sum.data(), product.data());
+    CHECK(std::count(sum.begin(), sum.end(), 0.0) == 20);  // and not what was there before
+    CHECK(std::count(product.begin(), product.end(), 0.0) == 20);
+  });
 }
 
 TEST_CASE("channel_moments is as good as two passes in float64") {

@@ -42,9 +42,9 @@ TEST_CASE("the exponential of every variant is exact to two units in the last pl
 
 TEST_CASE("maxima, sums and weights of a tile") {
   test::for_each_isa([] {
-    for (const std::int64_t columns : {1, 7, 16, 33}) {
+    for (const std::int64_t columns : {0, 1, 7, 16, 33}) {
       constexpr std::int64_t rows = 5;
-      const std::int64_t stride = columns + 3;
+      const std::int64_t stride = columns + 3;  // rows begin at any address, and so do the columns' numbers below
       Random random(0, Purpose::test, 0, static_cast<std::uint64_t>(columns));
       std::vector<float> s(static_cast<std::size_t>(rows * stride), 1e9f);  // what lies between the rows must not be seen
       for (std::int64_t i = 0; i < rows; ++i)
@@ -54,10 +54,13 @@ TEST_CASE("maxima, sums and weights of a tile") {
         return static_cast<double>(s[static_cast<std::size_t>(i * stride + j)]);
       };
       const auto least = static_cast<float>(kernels::least_maximum);
-      std::vector<float> row_max(rows, least), column_max(static_cast<std::size_t>(columns), least), row_sum(rows, 1.0f),
-          column_sum(static_cast<std::size_t>(columns), 2.0f);
-      kernels::tile_maxima(rows, columns, s.data(), stride, row_max.data(), column_max.data());
-      kernels::tile_sums(rows, columns, s.data(), stride, row_max.data(), column_max.data(), row_sum.data(), column_sum.data());
+      std::vector<float> row_max(rows, least), columns_max(static_cast<std::size_t>(columns + 1), least), row_sum(rows, 1.0f),
+          columns_sum(static_cast<std::size_t>(columns + 1), 2.0f);
+      float *column_max = columns_max.data() + 1, *column_sum = columns_sum.data() + 1;
+      kernels::tile_maxima(rows, columns, s.data(), stride, row_max.data(), column_max);
+      kernels::tile_sums(rows, columns, s.data(), stride, row_max.data(), column_max, row_sum.data(), column_sum);
+      CHECK(columns_max[0] == least);
+      CHECK(columns_sum[0] == 2);
       for (std::int64_t i = 0; i < rows; ++i) {
         double most = kernels::least_maximum, sum = 1;
         for (std::int64_t j = 0; j < columns; ++j) most = std::max(most, at(i, j));
@@ -69,15 +72,15 @@ TEST_CASE("maxima, sums and weights of a tile") {
         double most = kernels::least_maximum, sum = 2;
         for (std::int64_t i = 0; i < rows; ++i) most = std::max(most, at(i, j));
         for (std::int64_t i = 0; i < rows; ++i) sum += std::exp(at(i, j) - most);
-        CHECK(column_max[static_cast<std::size_t>(j)] == static_cast<float>(most));
-        CHECK(column_sum[static_cast<std::size_t>(j)] == doctest::Approx(sum).epsilon(1e-6));
+        CHECK(column_max[j] == static_cast<float>(most));
+        CHECK(column_sum[j] == doctest::Approx(sum).epsilon(1e-6));
       }
       auto w = s;
-      kernels::tile_weights(rows, columns, w.data(), stride, row_max.data(), column_max.data());
+      kernels::tile_weights(rows, columns, w.data(), stride, row_max.data(), column_max);
       for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t j = 0; j < columns; ++j) {
           const double expected = std::exp(at(i, j) - static_cast<double>(row_max[static_cast<std::size_t>(i)])) +
-                                  std::exp(at(i, j) - static_cast<double>(column_max[static_cast<std::size_t>(j)]));
+                                  std::exp(at(i, j) - static_cast<double>(column_max[j]));
           CHECK(w[static_cast<std::size_t>(i * stride + j)] == doctest::Approx(expected).epsilon(1e-6));
         }
       CHECK(w[static_cast<std::size_t>(stride - 1)] == 1e9f);
@@ -85,11 +88,24 @@ TEST_CASE("maxima, sums and weights of a tile") {
   });
 }
 
+TEST_CASE("a tile without rows changes nothing") {
+  test::for_each_isa([] {
+    std::vector<float> maxima(20, 3.0f), sums(20, 2.0f);
+    kernels::tile_maxima<float>(0, 20, nullptr, 20, nullptr, maxima.data());
+    kernels::tile_sums<float>(0, 20, nullptr, 20, nullptr, maxima.data(), nullptr, sums.data());
+    kernels::tile_weights<float>(0, 20, nullptr, 20, nullptr, maxima.data());
+    kernels::row_softmax<float>(0, 20, nullptr, 20, 1.0f, nullptr);
+    kernels::row_softmax_again<float>(0, 20, nullptr, 20, 1.0f, nullptr);
+    CHECK(maxima == std::vector<float>(20, 3.0f));
+    CHECK(sums == std::vector<float>(20, 2.0f));
+  });
+}
+
 TEST_CASE("the softmax of rows, and the same from its logarithms") {
   test::for_each_isa([] {
     for (const std::int64_t columns : {1, 5, 16, 37, 197}) {
       constexpr std::int64_t rows = 4;
-      const std::int64_t stride = columns + 2;
+      const std::int64_t stride = columns + 2;  // rows begin at any address
       Random random(0, Purpose::test, 1, static_cast<std::uint64_t>(columns));
       std::vector<float> s(static_cast<std::size_t>(rows * stride), 1e9f), logs(rows);
       for (std::int64_t i = 0; i < rows; ++i)
