@@ -8,12 +8,18 @@
     check_torchvision.py make resnet18 model.safetensors pictures.npy features.npy
         Writes the tensors of torchvision's network (random weights, statistics of a few steps, fc included), or of
         timm's (vit_tiny_patch16_224, ..., head included), random pictures and their features.
+    check_torchvision.py readme FOLDER
+        Runs README.md's Python lines as they stand there, in a folder with the encoder.safetensors that they load, and
+        compares the features of their `net` with pictures.npy and features.npy in that folder.
 
-tests/nn/test_torchvision.cpp runs both directions. Needs torch, torchvision, timm (for transformers), numpy, safetensors.
+tests/nn/test_torchvision.cpp runs all three. Needs torch, torchvision, timm (for transformers), numpy, safetensors.
 """
 
 import json
+import os
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import safetensors
@@ -45,6 +51,14 @@ def error(found, expected):
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
+def same_features(name, model, pictures, features):
+    with torch.no_grad():
+        ours = model(torch.from_numpy(np.load(pictures)).permute(0, 3, 1, 2)).numpy()
+    worst = error(np.load(features), ours)
+    print(f"{name}: {len(model.state_dict())} tensors, strict=True; features {ours.shape}, relative error {worst:.2e}")
+    return worst <= 1e-4
+
+
 def load(path, pictures, features):
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata()
@@ -62,12 +76,7 @@ def load(path, pictures, features):
     else:
         model = build(config)
     model.load_state_dict(safetensors.torch.load_file(path), strict=True)
-    model.eval()
-    with torch.no_grad():
-        ours = model(torch.from_numpy(np.load(pictures)).permute(0, 3, 1, 2)).numpy()
-    worst = error(np.load(features), ours)
-    print(f"{metadata['architecture']}: {len(model.state_dict())} tensors, strict=True; features {ours.shape}, relative error {worst:.2e}")
-    return worst <= 1e-4
+    return same_features(metadata["architecture"], model.eval(), pictures, features)
 
 
 def make(name, path, pictures, features):
@@ -93,7 +102,20 @@ def make(name, path, pictures, features):
     return True
 
 
+def readme(folder):
+    page = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    if len(blocks) != 1:
+        sys.exit(f"expected one block of Python in README.md, found {len(blocks)}")
+    os.chdir(folder)
+    names = {}
+    exec(compile(blocks[0], "README.md", "exec"), names)
+    return same_features("README.md", names["net"], "pictures.npy", "features.npy")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != (6 if sys.argv[1:2] == ["make"] else 5) or sys.argv[1] not in ("load", "make"):
+    modes = {"load": (load, 3), "make": (make, 4), "readme": (readme, 1)}
+    mode, count = modes.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
+    if mode is None or len(sys.argv) != 2 + count:
         sys.exit(__doc__)
-    sys.exit(0 if (load if sys.argv[1] == "load" else make)(*sys.argv[2:]) else 1)
+    sys.exit(0 if mode(*sys.argv[2:]) else 1)

@@ -19,6 +19,16 @@ std::string python() {
 bool check_torchvision(const std::string& arguments) {
   return std::system((python() + " -W ignore '" SSLCAKE_SOURCE_DIR "/scripts/check_torchvision.py' " + arguments).c_str()) == 0;
 }
+/// encoder.safetensors, pictures.npy and features.npy.
+void save_encoder_and_features(const Scratch& folder, const nn::AnyEncoder& encoder, int size) {
+  const Tensor images = pictures(2, size);
+  for (int i = 0; i < 3; ++i) encoder.forward(pictures(8, size));  // statistics that are not those of a new network
+  encoder.eval();
+  const NoGrad no_grad;
+  nn::save_encoder(folder / "encoder.safetensors", encoder);
+  io::save_npy(folder / "pictures.npy", images);
+  io::save_npy(folder / "features.npy", encoder.forward(images).pooled);
+}
 }  // namespace
 
 TEST_CASE("what we save loads into torchvision with strict=True and gives the same features") {
@@ -27,16 +37,16 @@ TEST_CASE("what we save loads into torchvision with strict=True and gives the sa
   for (const auto& [kind, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}, {"vit_tiny_patch8", nn::Stem::imagenet}}) {
     const std::string name = kind;  // Clang 14 lets no lambda capture a binding
     CAPTURE(name);
-    const auto encoder = nn::make_encoder(name, {.stem = stem, .image_size = 64});
-    const Tensor images = pictures(2, 64);
-    for (int i = 0; i < 3; ++i) encoder.forward(pictures(8, 64));  // statistics that are not those of a new network
-    encoder.eval();
-    const NoGrad no_grad;
-    nn::save_encoder(folder / "e.safetensors", encoder);
-    io::save_npy(folder / "x.npy", images);
-    io::save_npy(folder / "y.npy", encoder.forward(images).pooled);
-    CHECK(check_torchvision("load '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" + folder / "y.npy" + "'"));
+    save_encoder_and_features(folder, nn::make_encoder(name, {.stem = stem, .image_size = 64}), 64);
+    CHECK(check_torchvision("load '" + folder / "encoder.safetensors" + "' '" + folder / "pictures.npy" + "' '" + folder / "features.npy" + "'"));
   }
+}
+
+TEST_CASE("README.md's Python lines load cakenet-w32 and give its features") {
+  if (python().empty()) return;
+  Scratch folder;
+  save_encoder_and_features(folder, nn::make_encoder("cakenet-w32", {.stem = nn::Stem::small}), 32);
+  CHECK(check_torchvision("readme '" + folder.path + "'"));
 }
 
 TEST_CASE("torchvision's files load here and give torchvision's features") {
