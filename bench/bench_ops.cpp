@@ -1,5 +1,5 @@
 // Speed of the ops that a training step spends its time in besides plain products: NT-Xent, batch norm, and a ResNet
-// block in fused units against the same block composed of single ops.
+// block in fused units against the same block composed of single ops; and of a whole step of SimCLR.
 //
 //   bench_ops --benchmark_filter=block
 //
@@ -7,8 +7,13 @@
 #include <benchmark/benchmark.h>
 
 #include "sslcake/core/random.hpp"
+#include "sslcake/core/threads.hpp"
+#include "sslcake/nn/encoder.hpp"
 #include "sslcake/ops/conv_norm_act.hpp"
 #include "sslcake/ops/nt_xent.hpp"
+#include "sslcake/ops/shape_ops.hpp"
+#include "sslcake/optim/sgd.hpp"
+#include "sslcake/pretext/simclr.hpp"
 
 using namespace sslcake;
 
@@ -90,6 +95,34 @@ BENCHMARK(block)
     ->ArgNames({"pixels", "channels", "fused"})
     ->ArgsProduct({{32}, {16, 64}, {0, 1}})
     ->ArgsProduct({{8}, {256}, {0, 1}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+/// A step of SimCLR on 64 pictures of 32x32 in two views: forward, loss, backward, SGD. The views are random numbers, made
+/// once. Arguments: width of the cakenet, threads, bfloat16 or float32. bench/step times other encoders and sizes.
+void simclr_step(benchmark::State& state) {
+  const int before = threads();
+  set_threads(static_cast<int>(state.range(1)));
+  seed(0);
+  pretext::SimCLR task(nn::make_encoder("cakenet-w" + std::to_string(state.range(0)), {.stem = nn::Stem::small}));
+  optim::SGD optimizer(task.parameters(), {.lr = 0.06, .momentum = 0.9, .weight_decay = 5e-4});
+  data::Batch batch;
+  batch.images = ops::cast(normal({2 * 64, 32, 32, 3}, 1), state.range(2) != 0 ? DType::bfloat16 : DType::float32);
+  batch.views = 2;
+  for (const auto& part : task.modules()) part.train(true);
+  reset_peak_memory();
+  for (auto _ : state) {
+    optimizer.zero_grad();
+    backward(task.loss(batch).loss);
+    optimizer.step();
+  }
+  state.counters["views/s"] = benchmark::Counter(2 * 64, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["MB"] = static_cast<double>(memory_stats().peak) * 1e-6;
+  set_threads(before);
+}
+BENCHMARK(simclr_step)
+    ->ArgNames({"width", "threads", "bfloat16"})
+    ->ArgsProduct({{8, 16}, {1, 2}, {0, 1}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
