@@ -6,11 +6,14 @@
 //   rows folder DIR         two views at 224 of every JPEG in a folder, decoding included, all threads: pictures/s
 //   rows nt_xent [PAIRS]    loss and gradient, 128 features: ms
 //   rows knn                the 200 nearest of 50,000 for 10,000 queries, 512 features: ms
+//   rows votes DIR          writes features of as many pictures of 10 classes into DIR, and the classes that 200 neighbours
+//                           vote for: a number of queries, for rows_torch.py to compare with its own votes
 #include <sslcake/core/random.hpp>
 #include <sslcake/core/threads.hpp>
 #include <sslcake/data/folder.hpp>
 #include <sslcake/data/loader.hpp>
 #include <sslcake/eval/knn.hpp>
+#include <sslcake/io/npy.hpp>
 #include <sslcake/ops/nt_xent.hpp>
 
 #include <sys/resource.h>
@@ -95,6 +98,29 @@ double knn_ms() {
   return 1000 * median_seconds(3, [&] { ssl::eval::nearest(queries, base, 200); });
 }
 
+/// Features of pictures of ten classes that overlap: a weak class centre under noise, class i % 10 for picture i.
+ssl::Tensor class_features(std::int64_t count, std::uint64_t key) {
+  ssl::Random random(1, ssl::Purpose::test, 0, key), centres_random(1, ssl::Purpose::test, 0, 0);
+  ssl::Tensor features = ssl::random_normal({count, 512}, random);
+  const auto centres = ssl::random_normal({10, 512}, centres_random).to_vector<float>();
+  float* at = features.mutable_data<float>();
+  for (std::int64_t i = 0; i < count * 512; ++i) at[i] += 0.15f * centres[static_cast<std::size_t>(i / 512 % 10 * 512 + i % 512)];
+  return features;
+}
+
+double votes(const std::string& folder) {
+  const ssl::Tensor base = class_features(50000, 1), queries = class_features(10000, 2);
+  ssl::Tensor labels({base.dim(0)}, ssl::DType::int64);
+  for (std::int64_t i = 0; i < labels.numel(); ++i) labels.mutable_data<std::int64_t>()[i] = i % 10;
+  const ssl::eval::KnnOptions protocol;
+  const auto voted = ssl::eval::knn_vote(ssl::eval::nearest(queries, base, protocol.k), labels, protocol.temperature);
+  ssl::io::save_npy(folder + "/base.npy", base);
+  ssl::io::save_npy(folder + "/queries.npy", queries);
+  ssl::io::save_npy(folder + "/labels.npy", labels);
+  ssl::io::save_npy(folder + "/votes.npy", voted);
+  return static_cast<double>(voted.numel());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) try {
@@ -113,8 +139,10 @@ int main(int count, char** arguments) try {
     value = nt_xent_ms(std::max<std::int64_t>(pairs, 1), pairs > 20000 ? 1 : 5);
   } else if (row == "knn") {
     value = knn_ms();
+  } else if (row == "votes" && count > 2) {
+    value = votes(arguments[2]);
   } else {
-    std::fprintf(stderr, "expected views32, views224, folder DIR, nt_xent [PAIRS] or knn\n");
+    std::fprintf(stderr, "expected views32, views224, folder DIR, nt_xent [PAIRS], knn or votes DIR\n");
     return 2;
   }
   rusage usage{};

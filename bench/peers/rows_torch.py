@@ -89,9 +89,22 @@ def knn_ms():
     return 1000 * seconds(work, 3)
 
 
+def same_votes(folder):
+    """The share of the queries that bench/rows.cpp left in `folder` for which PyTorch's neighbours vote for the same class."""
+    base, queries, labels, votes = (torch.from_numpy(numpy.load(Path(folder) / f"{name}.npy"))
+                                    for name in ("base", "queries", "labels", "votes"))
+    base, queries = F.normalize(base, dim=1), F.normalize(queries, dim=1)
+    found = []
+    for chunk in queries.split(1000):
+        similarities, indices = (chunk @ base.T).topk(200, dim=1)
+        weights = torch.zeros(len(chunk), 10).scatter_add_(1, labels[indices], (similarities / 0.1).exp())
+        found.append(weights.argmax(dim=1))
+    return (torch.cat(found) == votes).double().mean().item()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=["views32", "views224", "folder", "nt_xent", "knn"])
+    parser.add_argument("row", choices=["views32", "views224", "folder", "nt_xent", "knn", "votes"])
     parser.add_argument("argument", nargs="?")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -106,6 +119,8 @@ def main():
         name, value = f"ImageFolder, DataLoader, {options.workers} workers", folder_per_second(options.argument, options.workers)
     elif options.row == "nt_xent":
         value = nt_xent_ms(4096)
+    elif options.row == "votes":
+        value = same_votes(options.argument)
     else:
         value = knn_ms()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -5,7 +5,7 @@
 #
 # usage: bench/peers/run.sh [--rounds N] [--batch N] [--size N] [--threads N] [--steps N] [--modes eager,channels-last,compile]
 #                            [--precisions float32,bfloat16] [--encoder resnet18]
-#        bench/peers/run.sh rows [--rounds N] [--rows views32,views224,folder,nt_xent,knn] [--photographs DIR]
+#        bench/peers/run.sh rows [--rounds N] [--rows views32,views224,folder,nt_xent,many_pairs,knn,votes] [--photographs DIR]
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 source "$top/scripts/packages.sh"
