@@ -65,16 +65,17 @@ expect 'missing: 0'
 [ "$(tail -n 1 calls)" = 'apt-get -q install -y --no-install-recommends libsslcake-nothing-dev' ] || fail 'the wrong command'
 
 # The scripts themselves, called from elsewhere: they stop before any work, or answer.
+elsewhere() { (cd 'else where' && PATH=$scratch/bin "$bash" "$source_dir/scripts/$@") </dev/null >out 2>&1; }
 apt 100
 for name in demo test; do
   rm bin/g++
-  (cd 'else where' && PATH=$scratch/bin "$bash" "$source_dir/scripts/$name") </dev/null >out 2>&1 && fail "$name went on without a compiler"
-  grep -q '^  apt-get update && apt-get install -y --no-install-recommends g++' out || fail "$name does not say how to install a compiler"
+  elsewhere "$name" && fail "$name went on without a compiler"
+  grep -q '^  apt-get update && apt-get install -y --no-install-recommends g++' out || fail "$name: how to install a compiler?"
   grep -q Building out && fail "$name began to build"
   fake g++ :
-  (cd 'else where' && PATH=$scratch/bin "$bash" "$source_dir/scripts/$name" --help) </dev/null >out 2>&1 || fail "$name --help"
+  elsewhere "$name" --help || fail "$name --help"
   grep -q "usage: scripts/$name" out || fail "$name --help does not say how to call it"
 done
-(cd 'else where' && PATH=$scratch/bin "$bash" "$source_dir/scripts/demo" --fast) </dev/null >out 2>&1 && fail 'an option that demo does not have'
+elsewhere demo --fast && fail 'an option that demo does not have'
 expect "scripts/demo takes no options, got '--fast'"
 echo passed
