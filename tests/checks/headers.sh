@@ -20,4 +20,4 @@ for header in $(cd "$include" && find "sslcake/$room" -maxdepth 1 -name '*.hpp' 
   done
 done
 echo "$count compilations, $failed failed"
-[ "$failed" -eq 0 ]
+[ "$count" -gt 0 ] && [ "$failed" -eq 0 ]
