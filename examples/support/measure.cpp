@@ -1,8 +1,8 @@
 #include "support/measure.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <sslcake/data/folder.hpp>
 #include <sslcake/data/open.hpp>
 #include <sslcake/io/files.hpp>
 #include <sslcake/io/safetensors.hpp>
@@ -10,6 +10,7 @@
 namespace support {
 
 namespace data = sslcake::data;
+
 void adopt_run(Options& o, const std::string& run) {
   if (run.empty()) return;
   if (!sslcake::io::is_folder(run))
@@ -91,16 +92,7 @@ void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> part
                  skipped.size(), skipped.size() == 1 ? " was" : "s were");
 }
 
-bool has_test_part(const std::string& data) {
-  // A folder's parts are as data/folder.hpp says; other sets have one, or should have.
-  if (!data.starts_with("folder:")) return true;
-  const auto folders = sslcake::io::list_folder(data.substr(7)).folders;
-  const auto is = [&](const char* name) { return std::find(folders.begin(), folders.end(), name) != folders.end(); };
-  const auto is_class = [](const std::string& name) {
-    return name[0] != '.' && name != "train" && name != "val" && name != "test";
-  };
-  return (is("test") || is("val")) && (is("train") || std::none_of(folders.begin(), folders.end(), is_class));
-}
+bool has_test_part(const std::string& spec) { return !spec.starts_with("folder:") || data::has_test_part(spec.substr(7)); }
 
 LabelledParts open_labelled(const Options& o, int size) {
   LabelledParts parts;

@@ -31,7 +31,7 @@ sslcake::data::DatasetPtr open_part(const Options& options, sslcake::data::Split
 void name_skipped(const Options& options, std::initializer_list<sslcake::data::DatasetPtr> parts);
 
 /// Whether --data has pictures to test on: not a folder without a level of splits.
-bool has_test_part(const std::string& data);
+bool has_test_part(const std::string& spec);
 
 /// Train and test pictures, all with labels. A folder without a test part is cut in two: a fifth is held out.
 struct LabelledParts {

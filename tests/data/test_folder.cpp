@@ -71,6 +71,7 @@ TEST_CASE("a level of train, val and test is the split") {
   CHECK(data::labels_of(train) == Labels{1, 2});
   CHECK(data::labels_of(test) == Labels{0, 2});
   CHECK(data::ImageFolder(scratch.path, {.split = data::Split::unlabeled}).size() == 2);
+  CHECK(data::has_test_part(scratch.path));
 
   scratch.write("test/c/5.png", png(5));
   CHECK(names_of(data::ImageFolder(scratch.path, {.split = data::Split::test})) == Names{"test/c/5.png"});
@@ -83,6 +84,7 @@ TEST_CASE("a level of train, val and test is the split") {
   flat.write("train/2.png", png(1));
   CHECK(data::labels_of(data::ImageFolder(flat.path)) == Labels{-1, -1});
   CHECK(contains(message_of([&] { data::ImageFolder(flat.path, {.split = data::Split::test}); }), "found only 'train'"));
+  CHECK(!data::has_test_part(flat.path));
 
   // A class that is called train.
   const Scratch vehicles;
@@ -90,6 +92,8 @@ TEST_CASE("a level of train, val and test is the split") {
   vehicles.write("bus/1.png", png(1));
   const data::ImageFolder both(vehicles.path);
   CHECK(both.class_names() == Names{"bus", "train"});
+  CHECK(!data::has_test_part(vehicles.path));
+  CHECK(!data::has_test_part(vehicles.path + "/missing"));
   CHECK(contains(message_of([&] { data::ImageFolder(vehicles.path, {.split = data::Split::test}); }), "hold some of them out"));
 }
 

@@ -49,6 +49,10 @@ class ImageFolder : public Dataset {
   std::unique_ptr<State> state_;
 };
 
+/// Whether the folder has a level of splits with `test` or `val` among them: what Split::test would open. False where it
+/// cannot be listed.
+bool has_test_part(const std::string& path);
+
 }  // namespace sslcake::inline v0::data
 
 #ifndef SSLCAKE_COMPILED

@@ -87,6 +87,11 @@ inline std::string first_few(const std::vector<Skipped>& skipped) {
 
 }  // namespace detail
 
+SSLCAKE_INLINE bool has_test_part(const std::string& path) {
+  const auto splits = detail::split_folders(detail::list_visible(path).folders);
+  return std::any_of(splits.begin(), splits.end(), [](const std::string& name) { return name != "train"; });
+}
+
 struct ImageFolder::State {
   std::string root;
   FolderOptions options;
