@@ -176,7 +176,7 @@ void check_encoder_name(const std::string& name) {
 
 /// Options go into config.json, and JSON holds Unicode only: other bytes would come back as something else.
 void check_text(const std::string& name, const std::string& text) {
-  if (Json::parse(Json(text).dump()).as_string() != text)
+  if (!sslcake::io::is_utf8(text))
     throw UsageError(name + " expects text in UTF-8, got \"" + text + "\"; give the folder another name, or make a link to it");
 }
 

@@ -140,8 +140,7 @@ void save_views(const std::string& path, const Source& source, const pretext::Vi
     for (std::size_t c = 0; c + 1 < static_cast<std::size_t>(columns); ++c) {  // drawn as the loader draws them, epoch by epoch
       const std::size_t v = c % views.size();
       const auto& view = views[v];
-      Random random(seed, Purpose::augment, c / views.size(), static_cast<std::uint64_t>(i),
-                    static_cast<std::uint32_t>(view.draw < 0 ? static_cast<int>(v) : view.draw));
+      Random random(seed, Purpose::augment, c / views.size(), static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(view.draw_of(v)));
       view.recipe.make(random, picture, numbers.data());
       pictures.push_back(view.recipe.picture(numbers.data()));
     }

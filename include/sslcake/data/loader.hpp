@@ -27,6 +27,9 @@ struct ViewSpec {
   augment::Recipe recipe;
   std::int64_t label = -1;
   int draw = -1;  // views of one draw number are drawn alike (the same crop, turned four ways); -1: the view's own number
+
+  /// The draw number of this view, which is the task's number `v`.
+  int draw_of(std::size_t v) const { return draw < 0 ? static_cast<int>(v) : draw; }
 };
 /// What a pretext task asks of the loader. All recipes give pictures of one size.
 using Views = std::vector<ViewSpec>;

@@ -227,9 +227,8 @@ struct Loader::State {
     slot.labels[k] = dataset->label(index);
     const auto n = slot.batch.size(), numbers = height * width * 3;
     for (std::size_t v = 0; v < views.size(); ++v) {
-      const auto draw = views[v].draw < 0 ? static_cast<std::uint32_t>(v) : static_cast<std::uint32_t>(views[v].draw);
       Random random(options.seed, Purpose::augment, static_cast<std::uint64_t>(slot.batch.epoch),
-                    static_cast<std::uint64_t>(drawn), draw);
+                    static_cast<std::uint64_t>(drawn), static_cast<std::uint32_t>(views[v].draw_of(v)));
       views[v].recipe.make(random, picture, slot.images + (static_cast<std::int64_t>(v) * n + k) * numbers);
     }
   }

@@ -47,8 +47,7 @@ SSLCAKE_INLINE std::map<std::string, std::string> settings_of(const FitOptions& 
     settings[concat("optimizer", i)] = concat(optimizers[i].str(), ", learning rate ", exact(optimizers[i].lr()));
   auto& all = settings["views"];
   for (std::size_t v = 0; v < views.size(); ++v)
-    all += concat(v ? "; " : "", text_of(views[v].recipe), ", label ", views[v].label, ", draw ",
-                  views[v].draw < 0 ? static_cast<int>(v) : views[v].draw);
+    all += concat(v ? "; " : "", text_of(views[v].recipe), ", label ", views[v].label, ", draw ", views[v].draw_of(v));
   return settings;
 }
 

@@ -99,9 +99,9 @@ class Run {
       stop = options_.stop && options_.stop();
       if (!epoch_ends && (stop || save_due())) save();
     }
-    const bool whole = epoch_step_ == steps_per_epoch_;
-    if (whole) end_epoch(waited(), stop);
-    return !stop || (whole && epoch_ + 1 == options_.epochs);
+    if (stop && epoch_step_ < steps_per_epoch_) return false;
+    end_epoch(waited(), stop);
+    return !stop || epoch_ + 1 == options_.epochs;
   }
 
   void train_step(const pretext::Batch& batch) {
