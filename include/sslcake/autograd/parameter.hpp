@@ -27,6 +27,13 @@ struct Parameter {
 
 using Parameters = std::vector<Parameter>;
 
+/// Where the first of them lies; the CPU where there is none.
+inline Device device_of(const Parameters& parameters) { return parameters.empty() ? Device::cpu : parameters[0].tensor.device(); }
+/// Moves the numbers of all: a module's state(), say. All handles on them go along, those of optimisers too.
+inline void move_to(const Parameters& parameters, Device device) {
+  for (auto p : parameters) p.tensor.move_to(device);
+}
+
 /// Forgets the gradients of all parameters.
 inline void clear_grads(const Parameters& parameters) {
   for (auto p : parameters) p.tensor.clear_grad();

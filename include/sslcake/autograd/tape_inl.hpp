@@ -32,6 +32,9 @@ bool no_full_exponent(const void* data, std::int64_t n, Word mask) {
 
 /// a += b, for gradients that meet.
 inline void add_into(Tensor& a, const Tensor& b) {
+  if (a.device() != b.device())
+    fail("backward", "two gradients of one tensor lie on different devices, ", a.device(), " and ", b.device());
+  if (a.device() != Device::cpu) return functions_of(a.device()).add(a.dtype(), a.numel(), a.mutable_address(), b.address());
   dispatch_floating(a.dtype(), "backward", [&](auto zero) {
     using T = decltype(zero);
     T* p = a.mutable_data<T>();
@@ -75,6 +78,7 @@ SSLCAKE_INLINE ModuleScope::ModuleScope(const std::string& name) : length_(detai
 SSLCAKE_INLINE ModuleScope::~ModuleScope() { detail::tape_state().module.resize(length_); }
 
 SSLCAKE_INLINE bool all_finite(const Tensor& t) {
+  if (t.device() != Device::cpu) return t.numel() == 0 || functions_of(t.device()).all_finite(t.dtype(), t.numel(), t.address());
   switch (t.dtype()) {
     case DType::float32: return detail::no_full_exponent<std::uint32_t>(t.raw(), t.numel(), 0x7f800000u);
     case DType::float64: return detail::no_full_exponent<std::uint64_t>(t.raw(), t.numel(), 0x7ff0000000000000u);
@@ -242,7 +246,7 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
 SSLCAKE_INLINE void backward(const Tensor& loss) {
   if (!loss.defined() || loss.numel() != 1)
     fail("backward", "expected a loss with one element, got shape ", loss.shape(), "; reduce it with mean() or sum()");
-  backward(loss, ones(loss.shape(), loss.dtype()));
+  backward(loss, ones(loss.shape(), loss.dtype(), loss.device()));
 }
 
 }  // namespace sslcake::inline v0

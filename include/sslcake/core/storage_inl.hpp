@@ -125,13 +125,37 @@ class Allocator {
   std::uint64_t blocks_ = 0;
 };
 
-SSLCAKE_INLINE void* allocate(std::size_t bytes) { return Allocator::instance().allocate(bytes); }
-SSLCAKE_INLINE void deallocate(void* data, std::size_t bytes) noexcept { Allocator::instance().deallocate(data, bytes); }
+SSLCAKE_INLINE void* allocate(std::size_t bytes, Device device) {
+  return device == Device::cpu ? Allocator::instance().allocate(bytes) : functions_of(device).allocate(bytes);
+}
+SSLCAKE_INLINE void deallocate(void* data, std::size_t bytes, Device device) noexcept {
+  if (device == Device::cpu) Allocator::instance().deallocate(data, bytes);
+  else functions_of(device).deallocate(data, bytes);
+}
 
 }  // namespace detail
 
-SSLCAKE_INLINE MemoryStats memory_stats() { return detail::Allocator::instance().stats(); }
-SSLCAKE_INLINE void reset_peak_memory() { detail::Allocator::instance().reset_peak(); }
-SSLCAKE_INLINE void release_cached_memory() { detail::Allocator::instance().release_cached(); }
+SSLCAKE_INLINE MemoryStats memory_stats(Device device) {
+  return device == Device::cpu ? detail::Allocator::instance().stats() : functions_of(device).memory_stats();
+}
+SSLCAKE_INLINE void reset_peak_memory(Device device) {
+  if (device == Device::cpu) detail::Allocator::instance().reset_peak();
+  else functions_of(device).reset_peak_memory();
+}
+SSLCAKE_INLINE void release_cached_memory(Device device) {
+  if (device == Device::cpu) detail::Allocator::instance().release_cached();
+  else functions_of(device).release_cached_memory();
+}
+
+SSLCAKE_INLINE void Storage::move_to(Device device) {
+  if (device == device_) return;
+  void* moved = bytes_ ? detail::allocate(bytes_, device) : nullptr;
+  if (moved) {
+    functions_of(device == Device::cpu ? device_ : device).copy(moved, device, data_, device_, bytes_);
+    detail::deallocate(data_, bytes_, device_);
+  }
+  data_ = moved;
+  device_ = device;
+}
 
 }  // namespace sslcake::inline v0

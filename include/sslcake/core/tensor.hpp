@@ -26,8 +26,8 @@ class Tensor {
   Tensor() = default;  // undefined: no storage, no shape
 
   /// Uninitialised numbers. Prefer the free functions zeros, ones, full, from_vector.
-  Tensor(const Shape& shape, DType dtype)
-      : storage_(std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype))),
+  Tensor(const Shape& shape, DType dtype, Device device = Device::cpu)
+      : storage_(std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device)),
         shape_(shape), dtype_(dtype) {}
 
   bool defined() const { return storage_ != nullptr; }
@@ -40,7 +40,7 @@ class Tensor {
   Device device() const { return storage_ ? storage_->device() : Device::cpu; }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
 
-  /// The numbers, to read. T must be the element type.
+  /// The numbers, to read. T must be the element type, and the tensor lie in the host's memory.
   template <class T>
   const T* data() const {
     expect(dtype_of<T>);
@@ -52,9 +52,18 @@ class Tensor {
     expect(dtype_of<T>);
     return static_cast<T*>(mutable_raw());
   }
-  const void* raw() const { return storage_ ? static_cast<const char*>(storage_->data()) + offset_ : nullptr; }
+  const void* raw() const {
+    expect_host();
+    return address();
+  }
   void* mutable_raw() {
-    if (!storage_) return nullptr;
+    expect_host();
+    return mutable_address();
+  }
+  /// Where the numbers lie, on whatever device: for kernels, and as the tensor's identity. Null if undefined or empty.
+  const void* address() const { return storage_ && storage_->data() ? static_cast<const char*>(storage_->data()) + offset_ : nullptr; }
+  void* mutable_address() {
+    if (!storage_ || !storage_->data()) return nullptr;
     storage_->bump_version();
     return static_cast<char*>(storage_->data()) + offset_;
   }
@@ -74,6 +83,10 @@ class Tensor {
   /// A converted copy without gradient; the tensor itself where the type is already right (differentiable: ops::cast). Numbers
   /// that an integer type cannot hold become its nearest bound, NaN 0.
   Tensor to(DType dtype) const;
+  /// A copy on another device without gradient; the tensor itself where it lies there already. Copies to a device do not wait.
+  Tensor to(Device device) const;
+  /// Moves the numbers themselves: every handle on them, a module's and an optimiser's, goes along, and so does the gradient.
+  void move_to(Device device);
   /// The same numbers, cut off from the tape.
   Tensor detach() const {
     Tensor t = *this;
@@ -103,6 +116,11 @@ class Tensor {
   void expect(DType wanted) const {
     if (defined() && dtype_ != wanted) fail("Tensor::data", "expected elements of type ", wanted, ", the tensor holds ", dtype_);
   }
+  void expect_host() const {
+    if (storage_ && storage_->device() != Device::cpu)
+      fail("Tensor::data", "expected a tensor on cpu, got one of shape ", shape_, " and type ", dtype_, " on ", storage_->device(),
+           ": what reads it has no kernel there; move it with to(Device::cpu)");
+  }
 
   std::shared_ptr<Storage> storage_;
   std::shared_ptr<GradMeta> meta_;
@@ -119,16 +137,16 @@ struct GradMeta {
 };
 
 /// Uninitialised.
-Tensor empty(const Shape& shape, DType dtype = DType::float32);
-Tensor zeros(const Shape& shape, DType dtype = DType::float32);
-Tensor ones(const Shape& shape, DType dtype = DType::float32);
-Tensor full(const Shape& shape, double value, DType dtype = DType::float32);
-inline Tensor empty_like(const Tensor& t) { return empty(t.shape(), t.dtype()); }
-inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype()); }
+Tensor empty(const Shape& shape, DType dtype = DType::float32, Device device = Device::cpu);
+Tensor zeros(const Shape& shape, DType dtype = DType::float32, Device device = Device::cpu);
+Tensor ones(const Shape& shape, DType dtype = DType::float32, Device device = Device::cpu);
+Tensor full(const Shape& shape, double value, DType dtype = DType::float32, Device device = Device::cpu);
+inline Tensor empty_like(const Tensor& t) { return empty(t.shape(), t.dtype(), t.device()); }
+inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }
 /// 0, 1, ..., n-1 as int64.
 Tensor arange(std::int64_t n);
 /// A rank-0 tensor.
-Tensor scalar(double value, DType dtype = DType::float32);
+Tensor scalar(double value, DType dtype = DType::float32, Device device = Device::cpu);
 /// Draws in [low, high), from `random` in order.
 Tensor random_uniform(const Shape& shape, Random& random, double low = 0, double high = 1, DType dtype = DType::float32);
 /// Normal draws, from `random` in order.
@@ -148,11 +166,12 @@ Tensor from_vector(const Shape& shape, const std::vector<T>& values) {
   return t;
 }
 
-/// Copies the numbers of `source` over those of `target`: same shape, types converted.
+/// Copies the numbers of `source` over those of `target`: same shape, types converted, from one device to another where needed.
 void copy_into(Tensor& target, const Tensor& source);
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
+  if (device() != Device::cpu) return to(Device::cpu).to_vector<T>();
   std::vector<T> out(static_cast<std::size_t>(numel()));
   dispatch_all(dtype_, [&](auto zero) {
     using S = decltype(zero);

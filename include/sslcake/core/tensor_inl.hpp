@@ -35,8 +35,10 @@ SSLCAKE_INLINE Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 
 SSLCAKE_INLINE Tensor Tensor::clone() const {
   if (!defined()) return {};
-  Tensor t(shape_, dtype_);
-  if (bytes()) std::memcpy(t.mutable_raw(), raw(), bytes());
+  Tensor t(shape_, dtype_, device());
+  if (!bytes()) return t;
+  if (device() == Device::cpu) std::memcpy(t.mutable_raw(), raw(), bytes());
+  else functions_of(device()).copy(t.mutable_address(), device(), address(), device(), bytes());
   return t;
 }
 
@@ -44,6 +46,15 @@ SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
   if (!target.defined() || !source.defined()) fail("copy_into", "expected two defined tensors");
   if (!(target.shape() == source.shape())) fail("copy_into", "expected shape ", target.shape(), ", got ", source.shape());
   const auto n = target.numel();
+  const Device to_device = target.device(), from_device = source.device();
+  if (to_device != Device::cpu || from_device != Device::cpu) {
+    if (n == 0) return;
+    const auto& device = functions_of(to_device == Device::cpu ? from_device : to_device);
+    if (target.dtype() == source.dtype()) device.copy(target.mutable_address(), to_device, source.address(), from_device, source.bytes());
+    else if (to_device == from_device) device.convert(source.dtype(), source.address(), target.dtype(), target.mutable_address(), n);
+    else copy_into(target, source.to(target.dtype()));
+    return;
+  }
   if (target.dtype() == source.dtype()) {
     if (n) std::memmove(target.mutable_raw(), source.raw(), source.bytes());
     return;
@@ -63,9 +74,21 @@ SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
 
 SSLCAKE_INLINE Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_ || !defined()) return detach();
-  Tensor t(shape_, dtype);
+  Tensor t(shape_, dtype, device());
   copy_into(t, *this);
   return t;
+}
+
+SSLCAKE_INLINE Tensor Tensor::to(Device wanted) const {
+  if (wanted == device() || !defined()) return detach();
+  Tensor t(shape_, dtype_, wanted);
+  copy_into(t, *this);
+  return t;
+}
+
+SSLCAKE_INLINE void Tensor::move_to(Device wanted) {
+  if (storage_) storage_->move_to(wanted);
+  if (meta_ && meta_->leaf && meta_->grad.defined()) meta_->grad.move_to(wanted);
 }
 
 SSLCAKE_INLINE Tensor& Tensor::set_requires_grad(bool wanted) {
@@ -88,16 +111,21 @@ SSLCAKE_INLINE void Tensor::set_grad(Tensor grad) {
   meta_->grad = std::move(grad);
 }
 
-SSLCAKE_INLINE Tensor empty(const Shape& shape, DType dtype) { return Tensor(shape, dtype); }
+SSLCAKE_INLINE Tensor empty(const Shape& shape, DType dtype, Device device) { return Tensor(shape, dtype, device); }
 
-SSLCAKE_INLINE Tensor zeros(const Shape& shape, DType dtype) {
+SSLCAKE_INLINE Tensor zeros(const Shape& shape, DType dtype, Device device) {
+  if (device != Device::cpu) return full(shape, 0, dtype, device);
   Tensor t(shape, dtype);
   if (t.bytes()) std::memset(t.mutable_raw(), 0, t.bytes());  // all zero bits are zero in every element type
   return t;
 }
 
-SSLCAKE_INLINE Tensor full(const Shape& shape, double value, DType dtype) {
-  Tensor t(shape, dtype);
+SSLCAKE_INLINE Tensor full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
+  if (device != Device::cpu) {
+    if (t.numel() > 0) functions_of(device).fill(dtype, t.numel(), t.mutable_address(), value);
+    return t;
+  }
   dispatch_all(dtype, [&](auto zero) {
     using T = decltype(zero);
     std::fill_n(t.mutable_data<T>(), t.numel(), detail::convert<T>(value));
@@ -105,8 +133,8 @@ SSLCAKE_INLINE Tensor full(const Shape& shape, double value, DType dtype) {
   return t;
 }
 
-SSLCAKE_INLINE Tensor ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
-SSLCAKE_INLINE Tensor scalar(double value, DType dtype) { return full(Shape{}, value, dtype); }
+SSLCAKE_INLINE Tensor ones(const Shape& shape, DType dtype, Device device) { return full(shape, 1, dtype, device); }
+SSLCAKE_INLINE Tensor scalar(double value, DType dtype, Device device) { return full(Shape{}, value, dtype, device); }
 
 SSLCAKE_INLINE Tensor arange(std::int64_t n) {
   Tensor t(Shape{n}, DType::int64);
