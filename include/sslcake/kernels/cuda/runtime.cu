@@ -1,0 +1,411 @@
+// The GPU's side of memory: one stream for all work, a caching allocator in its order, pinned buffers for what goes up and
+// comes down; and the installation of the backend.
+//
+// Nothing here waits for the GPU but copies to the host, `take` and `synchronize`, and `upload` where the ring's oldest
+// buffer is still on its way.
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "../../core/device.hpp"
+#include "../../core/error.hpp"
+#include "../../core/storage.hpp"
+#include "install.hpp"
+#include "instructions.cuh"
+#include "launch.cuh"
+#include "table.hpp"
+
+namespace sslcake::inline v0::kernels::cuda {
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // a failed launch is told once
+  fail(what, "CUDA: ", cudaGetErrorString(error), " (", cudaGetErrorName(error), ")");
+}
+
+namespace {
+
+constexpr std::size_t alignment = 512, small_limit = std::size_t{1} << 20, small_segment = std::size_t{8} << 20, granule = std::size_t{2} << 20;
+
+std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
+
+/// Segments from the driver, cut into blocks that join again when they are freed. Small blocks have segments of their own, so
+/// that they do not break large ones into pieces. A freed block is free at once: the stream orders its next use behind the last.
+class Allocator {
+ public:
+  // Never destroyed: tensors with static lifetime may be freed after main.
+  static Allocator& instance() {
+    static auto* allocator = new Allocator;
+    return *allocator;
+  }
+
+  void* allocate(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t size = round_up(bytes, alignment);
+    const bool small = size <= small_limit;
+    Block* block = find(size, small);
+    if (!block) {
+      release();  // perhaps what is cached is what is missing
+      block = find(size, small);
+    }
+    if (!block) {
+      std::size_t free = 0, total = 0;
+      cudaMemGetInfo(&free, &total);
+      fail("allocate", "the GPU has no ", bytes, " bytes left: ", free, " of ", total, " are free, ", in_use_,
+           " are in use here; use a smaller batch or picture size");
+    }
+    in_use_ += size;
+    if (in_use_ > peak_) peak_ = in_use_;
+    if (poison_) cudaMemsetAsync(block->data, 0xff, size, stream());
+    return block->data;
+  }
+
+  void deallocate(void* data) {
+    const std::lock_guard lock(mutex_);
+    const auto it = blocks_.find(data);
+    if (it == blocks_.end()) return;
+    Block* block = it->second.get();
+    in_use_ -= block->bytes;
+    block->free = true;
+    block = join(block, block->next);
+    if (block->previous && block->previous->free) block = join(block->previous, block);
+    free_[block->small].insert({block->bytes, block->data});
+  }
+
+  void release_cached() {
+    const std::lock_guard lock(mutex_);
+    release();
+  }
+  MemoryStats stats() {
+    const std::lock_guard lock(mutex_);
+    return {in_use_, peak_, from_driver_ - in_use_, calls_};
+  }
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    peak_ = in_use_;
+  }
+  std::size_t free_bytes() {
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    const std::lock_guard lock(mutex_);
+    return free + from_driver_ - in_use_;
+  }
+
+ private:
+  struct Block {
+    char* data;
+    std::size_t bytes;
+    bool free = false, small = false;
+    Block *previous = nullptr, *next = nullptr;  // neighbours in the segment
+  };
+
+  /// The smallest free block that is large enough, cut to size; a new segment where there is none; null where there is no memory.
+  Block* find(std::size_t size, bool small) {
+    auto& list = free_[small];
+    auto it = list.lower_bound({size, nullptr});
+    if (it == list.end()) {
+      const std::size_t segment = small ? small_segment : round_up(size, granule);
+      void* data = nullptr;
+      if (cudaMalloc(&data, segment) != cudaSuccess) {
+        cudaGetLastError();
+        return nullptr;
+      }
+      ++calls_;
+      from_driver_ += segment;
+      add({static_cast<char*>(data), segment, true, small});
+      it = list.insert({segment, static_cast<char*>(data)}).first;
+    }
+    Block* block = blocks_.at(it->second).get();
+    list.erase(it);
+    block->free = false;
+    if (block->bytes - size >= (small ? alignment : small_limit)) {
+      Block* rest = add({block->data + size, block->bytes - size, true, small, block, block->next});
+      if (rest->next) rest->next->previous = rest;
+      block->next = rest;
+      block->bytes = size;
+      list.insert({rest->bytes, rest->data});
+    } else {
+      in_use_ += block->bytes - size;  // counted with it, as deallocate will
+    }
+    return block;
+  }
+  Block* add(const Block& block) { return (blocks_[block.data] = std::make_unique<Block>(block)).get(); }
+
+  /// `right`, if it is free, becomes part of `left`.
+  Block* join(Block* left, Block* right) {
+    if (!right || (left->free && !right->free)) return left;
+    free_[left->small].erase({left->bytes, left->data});
+    free_[right->small].erase({right->bytes, right->data});
+    left->bytes += right->bytes;
+    left->next = right->next;
+    if (left->next) left->next->previous = left;
+    blocks_.erase(right->data);
+    return left;
+  }
+
+  void release() {
+    for (const bool small : {false, true})
+      for (auto it = free_[small].begin(); it != free_[small].end();) {
+        const auto found = blocks_.find(it->second);
+        const Block& block = *found->second;
+        if (block.previous || block.next) { ++it; continue; }
+        from_driver_ -= block.bytes;
+        cudaFree(block.data);  // waits for the GPU
+        it = free_[small].erase(it);
+        blocks_.erase(found);
+      }
+  }
+
+  std::mutex mutex_;
+  std::map<void*, std::unique_ptr<Block>> blocks_;
+  std::set<std::pair<std::size_t, char*>> free_[2];
+  std::size_t in_use_ = 0, peak_ = 0, from_driver_ = 0;
+  std::uint64_t calls_ = 0;
+  const bool poison_ = [] {  // SSLCAKE_CUDA_POISON=1: fresh memory is NaN, for tests
+    const char* wanted = std::getenv("SSLCAKE_CUDA_POISON");
+    return wanted && std::strcmp(wanted, "1") == 0;
+  }();
+};
+
+cudaStream_t make_stream() {
+  cudaStream_t made = nullptr;
+  check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cuda");
+  return made;
+}
+
+cudaEvent_t make_event() {
+  cudaEvent_t made = nullptr;
+  check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "cuda");
+  return made;
+}
+
+/// A pinned buffer of the host, and the event behind its last use.
+struct Pinned {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  cudaEvent_t event = make_event();
+  bool used = false;
+
+  void hold(std::size_t wanted) {
+    if (used) check(cudaEventSynchronize(event), "upload");
+    if (bytes >= wanted) return;
+    if (data) check(cudaFreeHost(data), "upload");
+    bytes = round_up(wanted, std::size_t{1} << 16);
+    check(cudaHostAlloc(&data, bytes, cudaHostAllocDefault), "upload");
+  }
+  void mark() {
+    check(cudaEventRecord(event, stream()), "upload");
+    used = true;
+  }
+};
+
+std::mutex& staging_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+void upload(void* to, const void* from, std::size_t bytes) {
+  constexpr std::size_t most = std::size_t{16} << 20;
+  static auto* ring = new std::vector<Pinned>(16);
+  static std::size_t next = 0;
+  const std::lock_guard lock(staging_mutex());
+  for (std::size_t begin = 0; begin < bytes; begin += most) {
+    const std::size_t size = bytes - begin < most ? bytes - begin : most;
+    Pinned& buffer = (*ring)[next++ % ring->size()];
+    buffer.hold(size);
+    std::memcpy(buffer.data, static_cast<const char*>(from) + begin, size);
+    check(cudaMemcpyAsync(static_cast<char*>(to) + begin, buffer.data, size, cudaMemcpyHostToDevice, stream()), "upload");
+    buffer.mark();
+  }
+}
+
+namespace {
+
+void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (from_device == Device::cpu) return upload(to, from, bytes);
+  check(cudaMemcpyAsync(to, from, bytes, to_device == Device::cpu ? cudaMemcpyDeviceToHost : cudaMemcpyDeviceToDevice, stream()), "copy");
+  if (to_device == Device::cpu) check(cudaStreamSynchronize(stream()), "copy");
+}
+
+// Fetched numbers: a ticket is a pinned buffer of 8 bytes a number.
+std::vector<Pinned*>& idle_tickets() {
+  static auto* tickets = new std::vector<Pinned*>;
+  return *tickets;
+}
+void* fetch(int count, const void* const* from, const std::size_t* bytes) {
+  const std::lock_guard lock(staging_mutex());
+  auto& idle = idle_tickets();
+  if (idle.empty()) idle.push_back(new Pinned);
+  Pinned* ticket = idle.back();
+  idle.pop_back();
+  ticket->hold(static_cast<std::size_t>(count) * 8);
+  for (int i = 0; i < count; ++i)
+    check(cudaMemcpyAsync(static_cast<char*>(ticket->data) + 8 * i, from[i], bytes[i], cudaMemcpyDeviceToHost, stream()), "fetch");
+  ticket->mark();
+  return ticket;
+}
+bool fetched(void* ticket) {
+  const auto state = cudaEventQuery(static_cast<Pinned*>(ticket)->event);
+  if (state == cudaErrorNotReady) return false;
+  check(state, "fetch");
+  return true;
+}
+void take(void* ticket, int count, void* to) {
+  auto* pinned = static_cast<Pinned*>(ticket);
+  const auto state = cudaEventSynchronize(pinned->event);
+  std::memcpy(to, pinned->data, static_cast<std::size_t>(count) * 8);
+  const std::lock_guard lock(staging_mutex());
+  idle_tickets().push_back(pinned);
+  check(state, "fetch");
+}
+
+void fill(DType type, std::int64_t n, void* to, double value) { table().elementwise.fill(type, n, to, value); }
+void convert(DType from_type, const void* from, DType to_type, void* to, std::int64_t n) {
+  table().elementwise.convert(from_type, from, to_type, to, n);
+}
+void add(DType type, std::int64_t n, void* to, const void* from) { table().elementwise.add_into(type, n, to, from); }
+bool all_finite(DType type, std::int64_t n, const void* x) {
+  if (!is_floating(type)) return true;
+  int found = 0;
+  const Scratch<int> flag(1);
+  check(cudaMemsetAsync(flag.data(), 0, sizeof found, stream()), "all_finite");
+  table().reduce.finite(type, n, x, flag.data());
+  copy(&found, Device::cpu, flag.data(), Device::cuda, sizeof found);
+  return found == 0;
+}
+void synchronize() { check(cudaStreamSynchronize(stream()), "synchronize"); }
+
+__global__ void probe() {}
+
+/// Why the backend cannot run here; empty where it can.
+std::string obstacle() {
+  int count = 0, driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  const auto version = [](int v) { return concat(v / 1000, ".", v % 1000 / 10); };
+  const auto found = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  if (driver == 0) return "this machine has no NVIDIA driver";
+  if (found == cudaErrorInsufficientDriver) return concat("the NVIDIA driver knows CUDA ", version(driver), ", this program needs ", version(runtime), ": install a newer driver");
+  if (found == cudaErrorNoDevice || (found == cudaSuccess && count == 0)) return "the NVIDIA driver sees no GPU (CUDA_VISIBLE_DEVICES hides those it does not name)";
+  if (found != cudaSuccess) return concat("the NVIDIA driver does not start: ", cudaGetErrorString(found));
+  cudaDeviceProp properties{};
+  if (const auto error = cudaGetDeviceProperties(&properties, 0); error != cudaSuccess) return concat("the GPU does not answer: ", cudaGetErrorString(error));
+  if (properties.major < 8)
+    return concat("the ", properties.name, " has compute capability ", properties.major, ".", properties.minor, ", the kernels need 8.0 or newer");
+  std::size_t free = 0, total = 0;
+  if (const auto error = cudaMemGetInfo(&free, &total); error != cudaSuccess)
+    return concat("the ", properties.name, " cannot be used: ", cudaGetErrorString(error), error == cudaErrorMemoryAllocation ? " (its memory is taken by other programs)" : "");
+  if (free < (std::size_t{256} << 20))
+    return concat("of the ", properties.name, "'s memory ", free >> 20, " of ", total >> 20, " MiB are free: the rest is taken by other programs");
+  cudaLaunchConfig_t config{};
+  config.stream = stream();
+  if (const auto error = cudaLaunchKernelEx(&config, probe); error != cudaSuccess) {
+    cudaGetLastError();
+    return concat("this program has no code for the ", properties.name, " (compute capability ", properties.major, ".", properties.minor, "): ", cudaGetErrorString(error));
+  }
+  return "";
+}
+
+}  // namespace
+
+cudaStream_t stream() {
+  static const cudaStream_t made = make_stream();
+  return made;
+}
+int multiprocessors() {
+  static const int count = [] {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, 0), "cuda");
+    return properties.multiProcessorCount;
+  }();
+  return count;
+}
+void* allocate(std::size_t bytes) {
+  stream();  // where there is no GPU, that is what is told
+  return Allocator::instance().allocate(bytes);
+}
+void deallocate(void* data, std::size_t) noexcept { Allocator::instance().deallocate(data); }
+
+void install(Attention&);
+void install(Augment&);
+void install(Convolution&);
+void install(Elementwise&);
+void install(Losses&);
+void install(Neighbours&);
+void install(Norm&);
+void install(NtXent&);
+void install(Optimiser&);
+void install(Pool&);
+void install(Product&);
+void install(Reduce&);
+void install(ShapeOps&);
+
+namespace {
+const Table& filled_table() {
+  static const Table filled = [] {
+    Table t;
+    install(t.attention), install(t.augment), install(t.convolution), install(t.elementwise), install(t.losses), install(t.neighbours);
+    install(t.norm), install(t.nt_xent), install(t.optimiser), install(t.pool), install(t.product), install(t.reduce), install(t.shape);
+    t.runtime = {.upload = upload, .free_bytes = [] { return Allocator::instance().free_bytes(); }};
+    return t;
+  }();
+  return filled;
+}
+const DeviceFunctions& device_functions() {
+  static const DeviceFunctions functions{
+      .allocate = allocate,
+      .deallocate = [](void* data, std::size_t bytes) { deallocate(data, bytes); },
+      .memory_stats = [] { return Allocator::instance().stats(); },
+      .reset_peak_memory = [] { Allocator::instance().reset_peak(); },
+      .release_cached_memory = [] { Allocator::instance().release_cached(); },
+      .copy = copy,
+      .fill = fill,
+      .convert = convert,
+      .add = add,
+      .all_finite = all_finite,
+      .synchronize = synchronize,
+      .fetch = fetch,
+      .fetched = fetched,
+      .take = take,
+  };
+  return functions;
+}
+}  // namespace
+
+}  // namespace sslcake::inline v0::kernels::cuda
+
+namespace sslcake::inline v0::cuda {
+
+std::string why_not() {
+  if (device_installed(Device::cuda)) return "";
+  try {
+    return kernels::cuda::obstacle();
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+void install() {
+  if (device_installed(Device::cuda)) return;
+  if (const auto why = why_not(); !why.empty()) fail("cuda", why);
+  kernels::cuda::detail::installed() = &kernels::cuda::filled_table();
+  install_device(Device::cuda, &kernels::cuda::device_functions());
+}
+
+std::string description() {
+  install();
+  cudaDeviceProp properties{};
+  kernels::cuda::check(cudaGetDeviceProperties(&properties, 0), "cuda");
+  return concat(properties.name, ", ", properties.multiProcessorCount, " multiprocessors, compute capability ", properties.major, ".", properties.minor);
+}
+
+}  // namespace sslcake::inline v0::cuda
