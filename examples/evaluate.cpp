@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     support::prepare_out(options, {"evaluation.json", "report.html"});
     // The untrained twin: the same shape, fresh weights.
     const nn::AnyEncoder fresh = encoder.config() ? nn::make_encoder(*encoder.config()) : encoder;
+    move_to(fresh.state(), options.where());
     const auto [train_set, test_set, held_out] = support::open_labelled(options, size);
     // Are there enough labels? Better asked now than after everything else.
     if (labels_per_class > 0) eval::balanced_subset(data::labels_of(*train_set), labels_per_class, options.seed);
@@ -80,7 +81,7 @@ int main(int argc, char** argv) {
     std::vector<std::vector<std::string>> table{{"", "kNN, k = 10", "kNN, k = 200", "linear"}};
     doing("raw pixels");
     {
-      const auto [train, test] = eval::pixels(train_set, test_set, std::min(size, 32));
+      const auto [train, test] = eval::pixels(train_set, test_set, std::min(size, 32), options.where());
       table.push_back({"raw pixels", "", note("pixels_knn200", knn(train, test, 200, 0.1f)), ""});
     }
     if (encoder.config()) {

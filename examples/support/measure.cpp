@@ -58,6 +58,7 @@ Measured load_encoder(const Options& o) {
   const auto pretrained = load_described(o.encoder);
   Measured m;
   m.encoder = pretrained.encoder();
+  move_to(m.encoder.state(), o.where());
   m.info = pretrained.info();
   m.size = static_cast<int>(o.size);
   if (m.size == 0) m.size = m.info.input_size > 0 ? m.info.input_size : 224;  // what torchvision's networks see

@@ -31,7 +31,7 @@ std::vector<Extra> table(Options& o) {
       {"--lr", &o.lr, "learning rate at its highest" + o.lr_help, 1e-12, 1e4},
       {"--seed", &o.seed, "of everything that is drawn at random"},
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
-      {"--device", &o.device, "cpu (cuda: in a build with that backend)", 0, 0, {"cpu", "cuda"}},
+      {"--device", &o.device, "cpu, or cuda in a build with -DSSLCAKE_CUDA=ON", 0, 0, {"cpu", "cuda"}},
       {"--precision", &o.precision,
        "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 where the CPU multiplies it; with --resume "
        "what the run began with", 0, 0, {"auto", "float32", "bfloat16"}},
@@ -186,8 +186,10 @@ void check(const Options& o) {
   for (const auto& e : o.extras)
     if (const auto* text = std::get_if<std::string*>(&e.target)) check_text(e.name, **text);
   if (o.encoder_is_name) check_encoder_name(o.encoder);
+#ifndef SSLCAKE_CUDA
   if (o.device == "cuda")
-    throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu");
+    throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu, or build with -DSSLCAKE_CUDA=ON");
+#endif
   if (o.out.empty()) throw UsageError("--out expects a folder, got nothing; --out . is the current one");
   if (o.data.empty())
     throw UsageError("--data expects builtin, cifar10:DIR, cifar100:DIR, idx:DIR, stl10:DIR or folder:DIR, got nothing");
@@ -195,6 +197,7 @@ void check(const Options& o) {
 
 }  // namespace
 
+sslcake::Device Options::where() const { return device == "cuda" ? sslcake::Device::cuda : sslcake::Device::cpu; }
 bool Options::was_given(const std::string& name) const { return std::find(given.begin(), given.end(), name) != given.end(); }
 bool Options::was_typed(const std::string& name) const {
   return std::find(given.begin() + static_cast<std::ptrdiff_t>(given_by_config), given.end(), name) != given.end();

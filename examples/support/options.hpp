@@ -18,6 +18,8 @@
 #include <variant>
 #include <vector>
 
+#include <sslcake/core/dtype.hpp>
+
 namespace support {
 
 /// What an option writes to. bool: a flag without value. vector: the option takes one or more values.
@@ -59,6 +61,7 @@ struct Options {
   std::vector<std::string> given = {};   // filled by `parse`: names of the options on the command line or in --config
   std::vector<std::string> notes = {};   // filled by `parse`: what the user should know, to be printed
   std::size_t given_by_config = 0;       // so many of `given`, the first, come from --config
+  sslcake::Device where() const;  // --device
   bool was_given(const std::string& name) const;
   bool was_typed(const std::string& name) const;  // on the command line
 };

@@ -63,7 +63,7 @@ std::string precision_of(const Options& o) {
     } catch (const Error&) {  // a damaged config.json: the trainer compares with the checkpoint
     }
   }
-  return precision_for(kernels::isa());
+  return o.where() == Device::cuda ? "bfloat16" : precision_for(kernels::isa());
 }
 
 }  // namespace
@@ -180,7 +180,9 @@ nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source
   if (p.stem == "imagenet" && source.size <= 64)
     std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n", source.size);
   try {
-    return nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+    const auto encoder = nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+    move_to(encoder.state(), o.where());  // where it goes, the rest of the task and its pictures follow
+    return encoder;
   } catch (const Error& e) {
     throw UsageError(concat("--encoder ", o.encoder, " cannot be made for --size ", source.size, ": ", e.what(), "; choose another"));
   }

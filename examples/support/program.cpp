@@ -13,6 +13,9 @@
 #include <sslcake/core/threads.hpp>
 #include <sslcake/io/files.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
+#ifdef SSLCAKE_CUDA
+#include <sslcake/kernels/cuda/install.hpp>
+#endif
 
 namespace support {
 namespace {
@@ -26,6 +29,17 @@ void on_signal(int) {
   [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
 }
 
+/// What computes: "kernels avx2", or the GPU, whose backend is installed here. Errors: why it cannot be used.
+std::string device_text(const Options& options) {
+#ifdef SSLCAKE_CUDA
+  if (options.where() == sslcake::Device::cuda) {
+    if (const auto why = sslcake::cuda::why_not(); !why.empty()) sslcake::fail("--device cuda", why);
+    return sslcake::cuda::description();
+  }
+#endif
+  return sslcake::concat("kernels ", name_of(sslcake::kernels::isa()));
+}
+
 }  // namespace
 
 int main_guard(int argc, char** argv, Options& options, const std::function<void()>& body) {
@@ -37,8 +51,8 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
     sslcake::seed(options.seed);
     const bool trains = std::find(options.unused.begin(), options.unused.end(), "--precision") == options.unused.end();
     const std::string precision = trains ? options.precision + ", " : "";
-    std::fprintf(stderr, "%s: sslcake %s, kernels %s, %s%d thread%s, seed %llu\n", program.c_str(), SSLCAKE_VERSION_STRING,
-                 name_of(sslcake::kernels::isa()), precision.c_str(), sslcake::threads(), sslcake::threads() == 1 ? "" : "s",
+    std::fprintf(stderr, "%s: sslcake %s, %s, %s%d thread%s, seed %llu\n", program.c_str(), SSLCAKE_VERSION_STRING,
+                 device_text(options).c_str(), precision.c_str(), sslcake::threads(), sslcake::threads() == 1 ? "" : "s",
                  static_cast<unsigned long long>(options.seed));
     for (const auto& note : options.notes) std::fprintf(stderr, "%s: note: %s\n", program.c_str(), note.c_str());
     body();

@@ -14,6 +14,7 @@
 
 #include "../core/random.hpp"
 #include "../image/image.hpp"
+#include "../kernels/cuda/augment.hpp"
 #include "steps.hpp"
 
 namespace sslcake::inline v0::augment {
@@ -45,11 +46,17 @@ class Recipe {
   int quarter_turns() const { return turns_; }
   const std::vector<Step>& steps() const { return steps_; }
   const Normalisation& normalisation() const { return normalisation_; }
+  /// Whether a custom function changes the picture first: such views are made on the CPU.
+  bool has_custom() const { return custom_ != nullptr; }
 
   /// Draws what is random for a picture of that size.
   ViewParameters draw(Random& random, int source_width, int source_height) const;
   /// Makes the view: `out` is (size,size,3) floats. Errors: parameters drawn for a larger picture.
   void apply(const ViewParameters& parameters, const image::Image& source, float* out) const;
+  /// What a GPU does to make that view of a picture of that size, whose bytes it holds from `offset` on. The result is that of
+  /// apply, to rounding. Errors: as apply's; a custom function.
+  kernels::cuda::ViewProgram program(const ViewParameters& parameters, int source_width, int source_height,
+                                     std::int64_t offset = 0) const;
   /// draw and apply in one.
   void make(Random& random, const image::Image& source, float* out) const { apply(draw(random, source.width, source.height), source, out); }
   /// A view as a picture again, to look at: normalisation undone, rounded to bytes.

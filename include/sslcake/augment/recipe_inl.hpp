@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "../image/crop_resize.hpp"
 #include "colours.hpp"
@@ -122,6 +123,18 @@ inline bool flips_on_reading(const std::vector<Step>& steps) {
   return false;
 }
 
+/// How many taps a side a blur has, an odd number.
+inline int blur_kernel(const GaussianBlur& s, int size) {
+  return std::max(3, static_cast<int>(s.share * static_cast<float>(size)) | 1);
+}
+
+/// Left, top, right and bottom of what is cut out; the last two are outside.
+inline std::array<int, 4> cutout_box(const Cutout& s, const ViewParameters& v, int size) {
+  const int side = static_cast<int>(std::lround(s.share * static_cast<float>(size)));
+  const int x = v.cutout_x - side / 2, y = v.cutout_y - side / 2;
+  return {std::max(0, x), std::max(0, y), std::min(size, x + side), std::min(size, y + side)};
+}
+
 /// Applies the steps to the planes of the view. Colour operations wait until something else comes, and are then carried
 /// out together.
 struct ApplyStep {
@@ -162,8 +175,7 @@ struct ApplyStep {
   void operator()(const GaussianBlur& s) {
     if (!v.blur) return;
     flush();
-    const int kernel = std::max(3, static_cast<int>(s.share * static_cast<float>(size)) | 1);
-    planes::blur(p, size, size, v.sigma, kernel);
+    planes::blur(p, size, size, v.sigma, blur_kernel(s, size));
   }
   void operator()(const Rotate&) {
     if (!v.rotate) return;
@@ -173,12 +185,54 @@ struct ApplyStep {
   void operator()(const Cutout& s) {
     if (!v.cutout) return;
     flush();
-    const int side = static_cast<int>(std::lround(s.share * static_cast<float>(size)));
-    const int left = std::max(0, v.cutout_x - side / 2), right = std::min(size, v.cutout_x - side / 2 + side);
-    const int top = std::max(0, v.cutout_y - side / 2), bottom = std::min(size, v.cutout_y - side / 2 + side);
+    const auto [left, top, right, bottom] = cutout_box(s, v, size);
     for (std::size_t c = 0; c < 3; ++c)
       for (int y = top; y < bottom; ++y)
         std::fill(p + (static_cast<int>(c) * size + y) * size + left, p + (static_cast<int>(c) * size + y) * size + right, normalisation.mean[c]);
+  }
+};
+
+/// The same steps as a list of operations for the GPU, in the same order.
+struct ProgramStep {
+  const ViewParameters& v;
+  int size;
+  kernels::cuda::ViewProgram& program;
+
+  using Kind = kernels::cuda::ViewOperation::Kind;
+  void operation(Kind kind, float amount = 1, float second = 0, int reach = 0) {
+    program.operations[program.count++] = {kind, reach, amount, second};
+  }
+
+  void operator()(const RandomResizedCrop&) {}  // in the program's box
+  void operator()(const CentreCrop&) {}
+  void operator()(const Stretch&) {}
+  void operator()(const Flip&) { if (v.flip && !program.mirrored) operation(Kind::flip); }
+  void operator()(const ColourJitter&) {
+    if (!v.jitter) return;
+    for (const auto which : v.order) {
+      if (which == 0 && v.brightness != 1) operation(Kind::brightness, v.brightness);
+      if (which == 1 && v.contrast != 1) operation(Kind::contrast, v.contrast);
+      if (which == 2 && v.saturation != 1) operation(Kind::saturation, v.saturation);
+      if (which == 3 && v.hue != 0) operation(Kind::hue, 6 * (v.hue - std::floor(v.hue)));
+    }
+  }
+  void operator()(const Greyscale&) { if (v.grey) operation(Kind::greyscale); }
+  void operator()(const Solarise& s) { if (v.solarise) operation(Kind::solarise, s.threshold); }
+  void operator()(const GaussianBlur& s) {
+    if (!v.blur) return;
+    const auto& weights = planes::detail::gaussian_weights(v.sigma, blur_kernel(s, size));
+    operation(Kind::blur, v.sigma, weights[0], static_cast<int>(weights.size()) - 1);
+  }
+  void operator()(const Rotate&) {
+    if (!v.rotate) return;
+    const float angle = v.angle * std::numbers::pi_v<float> / 180;
+    operation(Kind::rotate, std::cos(angle), std::sin(angle));
+  }
+  void operator()(const Cutout& s) {
+    if (!v.cutout) return;
+    const auto box = cutout_box(s, v, size);
+    std::copy(box.begin(), box.end(), program.cutout);
+    operation(Kind::cutout);
   }
 };
 
@@ -270,6 +324,33 @@ SSLCAKE_INLINE void Recipe::apply(const ViewParameters& v, const image::Image& s
     for (int x = 0; x < size_; ++x, in += along, out += 3)
       for (int c = 0; c < 3; ++c) out[c] = in[c * n] * scale[c] + shift[c];
   }
+}
+
+SSLCAKE_INLINE kernels::cuda::ViewProgram Recipe::program(const ViewParameters& v, int source_width, int source_height,
+                                                          std::int64_t offset) const {
+  if (custom_) fail("Recipe::program", "expected a recipe without a custom function, which only the CPU can carry out");
+  if (v.crop_x < 0 || v.crop_y < 0 || v.crop_width < 1 || v.crop_height < 1 || v.crop_width > source_width - v.crop_x ||
+      v.crop_height > source_height - v.crop_y)
+    fail("Recipe::program", "expected a box inside the picture of ", source_width, " x ", source_height, ", got ", v.crop_width, " x ",
+         v.crop_height, " at (", v.crop_x, ",", v.crop_y, ")");
+  kernels::cuda::ViewProgram program;
+  program.offset = offset;
+  program.width = source_width;
+  program.height = source_height;
+  program.crop_x = v.crop_x;
+  program.crop_y = v.crop_y;
+  program.crop_width = v.crop_width;
+  program.crop_height = v.crop_height;
+  program.mirrored = v.flip && detail::flips_on_reading(steps_);
+  program.quarter_turns = turns_;
+  for (std::size_t c = 0; c < 3; ++c) {
+    program.mean[c] = normalisation_.mean[c];
+    program.scale[c] = 1 / normalisation_.deviation[c];
+    program.shift[c] = -normalisation_.mean[c] / normalisation_.deviation[c];
+  }
+  detail::ProgramStep list{v, size_, program};
+  for (const auto& s : steps_) std::visit(list, s);
+  return program;
 }
 
 SSLCAKE_INLINE image::Image Recipe::picture(const float* view) const {

@@ -53,6 +53,11 @@ class Dataset {
   virtual std::vector<Skipped> skipped() const { return {}; }
   /// True where a cache in front of it would gain nothing.
   virtual bool in_memory() const { return false; }
+  /// Whether all pictures are of one size, which is then put into the arguments, and can be read without fail. Such a set may
+  /// be kept on a GPU.
+  virtual bool uniform(int& /*width*/, int& /*height*/) const { return false; }
+  /// The bytes (H,W,3) of the i-th picture where the set holds them; null where only image(i) has them.
+  virtual const std::uint8_t* pixels(std::int64_t /*i*/) const { return nullptr; }
 };
 
 using DatasetPtr = std::shared_ptr<const Dataset>;  // what takes a data set takes it so
@@ -76,6 +81,12 @@ class MemoryDataset : public Dataset {
   SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   std::vector<std::string> class_names() const override { return class_names_; }
   bool in_memory() const override { return true; }
+  bool uniform(int& width, int& height) const override {
+    width = width_;
+    height = height_;
+    return true;
+  }
+  SSLCAKE_INLINE const std::uint8_t* pixels(std::int64_t i) const override;
 
  private:
   std::vector<std::uint8_t> pixels_;
@@ -115,6 +126,8 @@ class Subset : public Dataset {
   std::vector<std::string> class_names() const override { return whole_->class_names(); }
   std::vector<Skipped> skipped() const override { return whole_->skipped(); }
   bool in_memory() const override { return whole_->in_memory(); }
+  bool uniform(int& width, int& height) const override { return whole_->uniform(width, height); }
+  const std::uint8_t* pixels(std::int64_t i) const override { return whole_->pixels(at(i)); }
   /// Index in the whole data set.
   std::int64_t at(std::int64_t i) const;
 
@@ -134,6 +147,8 @@ class Relabelled : public Dataset {
   std::vector<std::string> class_names() const override { return class_names_; }
   std::vector<Skipped> skipped() const override { return pictures_->skipped(); }
   bool in_memory() const override { return pictures_->in_memory(); }
+  bool uniform(int& width, int& height) const override { return pictures_->uniform(width, height); }
+  const std::uint8_t* pixels(std::int64_t i) const override { return pictures_->pixels(i); }
 
  private:
   DatasetPtr pictures_;
@@ -155,6 +170,8 @@ class Cached : public Dataset {
   std::vector<std::string> class_names() const override { return pictures_->class_names(); }
   std::vector<Skipped> skipped() const override { return pictures_->skipped(); }
   bool in_memory() const override { return true; }  // as far as another cache is concerned
+  bool uniform(int& width, int& height) const override { return pictures_->uniform(width, height); }
+  const std::uint8_t* pixels(std::int64_t i) const override { return pictures_->pixels(i); }
   std::size_t bytes_held() const;
 
  private:

@@ -62,6 +62,11 @@ SSLCAKE_INLINE image::Image MemoryDataset::image(std::int64_t i) const {
   return picture;
 }
 
+SSLCAKE_INLINE const std::uint8_t* MemoryDataset::pixels(std::int64_t i) const {
+  detail::check_index(i, size_, "MemoryDataset::pixels");
+  return pixels_.data() + i * static_cast<std::ptrdiff_t>(width_) * height_ * 3;
+}
+
 SSLCAKE_INLINE std::int64_t MemoryDataset::label(std::int64_t i) const {
   detail::check_index(i, size_, "MemoryDataset::label");
   return labels_.empty() ? -1 : labels_[static_cast<std::size_t>(i)];

@@ -5,6 +5,9 @@
 // unless ViewSpec says otherwise). Neither the number of workers nor where one started makes a difference, so that a resumed
 // run sees the same batches.
 //
+// For Device::cuda the draws are made here, all the same, and the views there: a data set whose pictures are of one size is kept
+// on the GPU, so that a batch is a list of what to do; of other sets the workers decode pictures and the bytes go up.
+//
 //   data::Loader loader(dataset, {{recipe}, {recipe}}, {.batch = 256, .seed = 7});
 //   for (int epoch = 0; epoch < 100; ++epoch) {
 //     loader.start(epoch);
@@ -35,7 +38,7 @@ struct ViewSpec {
 using Views = std::vector<ViewSpec>;
 
 struct Batch {
-  Tensor images;                      // (V·N,H,W,3) float32; view v is rows [v·N, (v+1)·N)
+  Tensor images;                      // (V·N,H,W,3) float32 (or LoaderOptions::precision); view v is rows [v·N, (v+1)·N)
   Tensor view_labels;                 // (V·N) int64: ViewSpec::label of each row
   Tensor labels;                      // (N) int64: the data set's labels, -1 where there is none
   std::vector<std::int64_t> indices;  // (N) which pictures of the data set these are
@@ -62,6 +65,9 @@ struct LoaderOptions {
   int prefetch = 2;   // batches in preparation or ready, at most
   std::size_t cache_bytes = std::size_t{1} << 30;  // for decoded pictures (see Cached); 0: none
   Unreadable unreadable = Unreadable::replace;
+  Device device = Device::cpu;           // where images and labels are put, and the views made
+  DType precision = DType::float32;      // of the images on cuda, float32 or bfloat16; those on the CPU are float32
+  double resident = 0.25;  // share of the GPU's free memory that a data set of pictures of one size may take to stay there
 };
 
 class Loader {
@@ -97,7 +103,8 @@ class Loader {
 };
 
 /// A loader that goes once through a data set in its order, for measuring: every readable picture once, one view each.
-Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch = 256);
+Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch = 256, Device device = Device::cpu,
+                DType precision = DType::float32);
 
 }  // namespace sslcake::inline v0::data
 

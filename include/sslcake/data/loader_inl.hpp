@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <numeric>
@@ -11,6 +12,7 @@
 
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
+#include "../kernels/cuda/table.hpp"
 #include "loader.hpp"
 
 namespace sslcake::inline v0::data {
@@ -31,7 +33,37 @@ struct BatchSlot {
   std::int64_t unfinished = 0;          // slices
   std::exception_ptr error;             // of the first slice, in order, that failed
   std::int64_t error_slice = 0;
+  // Where the GPU makes the views, in place of images:
+  std::vector<kernels::cuda::ViewProgram> programs;   // (V·N)
+  std::vector<std::vector<std::uint8_t>> pictures;    // (N), unless they are on the GPU already
+  std::vector<std::uint8_t> package;                  // programs, then pictures: what goes up
 };
+
+/// All pictures of a data set on the GPU, (N,height,width,3) bytes; undefined where they may not take `most` bytes.
+inline Tensor upload_pictures(const Dataset& dataset, int width, int height, double most) {
+  const std::int64_t count = dataset.size(), bytes = std::int64_t{width} * height * 3;
+  if (static_cast<double>(count) * static_cast<double>(bytes) > most) return {};
+  Tensor all({count, height, width, 3}, DType::uint8, Device::cuda);
+  auto* to = static_cast<std::uint8_t*>(all.mutable_address());
+  const auto part = std::max(std::int64_t{1}, (std::int64_t{8} << 20) / bytes);  // pictures that go up together
+  std::vector<std::uint8_t> staged(static_cast<std::size_t>(std::min(part, count) * bytes));
+  for (std::int64_t first = 0; first < count; first += part) {
+    const auto n = std::min(part, count - first);
+    parallel_chunks(n, [&](std::int64_t k) {
+      auto* out = staged.data() + k * bytes;
+      if (const auto* held = dataset.pixels(first + k)) {
+        std::memcpy(out, held, static_cast<std::size_t>(bytes));
+        return;
+      }
+      const auto picture = as_rgb(dataset.image(first + k), "Loader");
+      if (picture.width != width || picture.height != height)
+        fail("Loader", "expected pictures of one size, ", width, " x ", height, ", got ", picture.width, " x ", picture.height);
+      std::memcpy(out, picture.pixels.data(), static_cast<std::size_t>(bytes));
+    });
+    kernels::cuda::table().runtime.upload(to + first * bytes, staged.data(), static_cast<std::size_t>(n * bytes));
+  }
+  return all;
+}
 
 }  // namespace detail
 
@@ -58,10 +90,22 @@ struct Loader::State {
       if (view.recipe.height() != height || view.recipe.width() != width)
         fail("Loader", "expected views of one size, got ", width, " x ", height, " and ", view.recipe.width(), " x ",
              view.recipe.height());
+    if (options.device == Device::cuda) {
+      if (options.precision != DType::float32 && options.precision != DType::bfloat16)
+        fail("Loader", "expected a precision of float32 or bfloat16, got ", options.precision);
+      if (!(options.resident >= 0 && options.resident <= 1))
+        fail("Loader", "expected a share of the GPU's memory in [0,1] for resident, got ", options.resident);
+      kernels::cuda::table();  // an error here and not in the middle of an epoch
+      views_on_gpu = std::none_of(views.begin(), views.end(), [](const ViewSpec& view) { return view.recipe.has_custom(); });
+    }
     if (options.workers < 0) options.workers = threads();
     batches = options.drop_last ? count / options.batch : (count + options.batch - 1) / options.batch;
     slots.resize(static_cast<std::size_t>(options.prefetch));
-    dataset = options.cache_bytes && !pictures->in_memory() ? std::make_shared<Cached>(pictures, options.cache_bytes) : pictures;
+    if (views_on_gpu && options.resident > 0 && pictures->uniform(resident_width, resident_height))
+      resident = detail::upload_pictures(*pictures, resident_width, resident_height,
+                                         options.resident * static_cast<double>(kernels::cuda::table().runtime.free_bytes()));
+    const bool cached = options.cache_bytes && !pictures->in_memory() && !resident.defined();
+    dataset = cached ? std::make_shared<Cached>(pictures, options.cache_bytes) : pictures;
   }
 
   ~State() {
@@ -122,8 +166,8 @@ struct Loader::State {
       lock.unlock();
       work.notify_all();
       if (done.error) std::rethrow_exception(done.error);
-      leave_out_missing(done);
       if (done.batch.indices.empty()) continue;  // not one readable picture in it
+      if (options.device == Device::cuda) move_to_gpu(done);
       out = std::move(done.batch);
       return true;
     }
@@ -141,12 +185,17 @@ struct Loader::State {
     slot.batch.epoch = epoch;
     slot.batch.number = number;
     slot.batch.indices.assign(order.begin() + first, order.begin() + first + n);
-    slot.batch.images = Tensor({v * n, height, width, 3}, DType::float32);
+    if (views_on_gpu) {
+      slot.programs.resize(static_cast<std::size_t>(v * n));
+      if (!resident.defined()) slot.pictures.resize(static_cast<std::size_t>(n));
+    } else {
+      slot.batch.images = Tensor({v * n, height, width, 3}, DType::float32);
+      slot.images = slot.batch.images.mutable_data<float>();
+    }
     slot.batch.view_labels = Tensor({v * n}, DType::int64);
     slot.batch.labels = Tensor({n}, DType::int64);
     auto* view_labels = slot.batch.view_labels.mutable_data<std::int64_t>();
     for (std::int64_t i = 0; i < v * n; ++i) view_labels[i] = views[static_cast<std::size_t>(i / n)].label;
-    slot.images = slot.batch.images.mutable_data<float>();
     slot.labels = slot.batch.labels.mutable_data<std::int64_t>();
     slot.missing.assign(static_cast<std::size_t>(n), 0);
     slices = std::min<std::int64_t>(n, 4 * std::max(1, options.workers > 0 ? options.workers : threads()));
@@ -180,7 +229,13 @@ struct Loader::State {
       lock.unlock();
       auto error = prepare_slice(slot, slice, of);
       lock.lock();
-      finish_slice(slot, slice, std::move(error));
+      note_error(slot, slice, std::move(error));
+      if (slot.unfinished == 1) {  // the last of the batch, whose slot is now this thread's alone
+        lock.unlock();
+        seal(slot);
+        lock.lock();
+      }
+      --slot.unfinished;
       if (--busy == 0) idle.notify_all();
       if (slot.unfinished == 0) ready.notify_all();
     }
@@ -194,16 +249,65 @@ struct Loader::State {
     parallel_chunks(slices, [&](std::int64_t slice) {
       auto error = prepare_slice(slot, slice, slices);
       const std::lock_guard lock(mutex);
-      finish_slice(slot, slice, std::move(error));
+      note_error(slot, slice, std::move(error));
     });
+    seal(slot);
+    slot.unfinished = 0;
   }
 
-  static void finish_slice(Slot& slot, std::int64_t slice, std::exception_ptr error) {
+  static void note_error(Slot& slot, std::int64_t slice, std::exception_ptr error) {
     if (error && (!slot.error || slice < slot.error_slice)) {
       slot.error = std::move(error);
       slot.error_slice = slice;
     }
-    --slot.unfinished;
+  }
+
+  /// What is left to do when all slices of a batch are prepared.
+  void seal(Slot& slot) const {
+    if (slot.error) return;
+    try {
+      leave_out_missing(slot);
+      if (views_on_gpu) pack(slot);
+    } catch (...) {
+      slot.error = std::current_exception();
+    }
+  }
+
+  /// Programs and pictures in one piece of memory, so that they go up together.
+  void pack(Slot& slot) const {
+    const std::size_t program_bytes = slot.programs.size() * sizeof(kernels::cuda::ViewProgram), n = slot.batch.indices.size();
+    std::size_t bytes = program_bytes;
+    for (std::size_t k = 0; k < slot.pictures.size(); ++k) {
+      for (std::size_t row = k; row < slot.programs.size(); row += n) slot.programs[row].offset = static_cast<std::int64_t>(bytes);
+      bytes += slot.pictures[k].size();
+    }
+    slot.package.resize(bytes);
+    auto* to = slot.package.data();
+    if (program_bytes > 0) std::memcpy(to, slot.programs.data(), program_bytes);
+    to += program_bytes;
+    for (auto& picture : slot.pictures) {
+      to = std::copy(picture.begin(), picture.end(), to);
+      picture = {};
+    }
+  }
+
+  /// Makes the views of a batch on the GPU, or takes there what was made here; labels too. Nothing waits for the GPU.
+  void move_to_gpu(Slot& slot) const {
+    Batch& batch = slot.batch;
+    batch.labels = batch.labels.to(Device::cuda);
+    batch.view_labels = batch.view_labels.to(Device::cuda);
+    if (!views_on_gpu) {
+      batch.images = batch.images.to(Device::cuda).to(options.precision);
+      return;
+    }
+    const auto& backend = kernels::cuda::table();
+    Tensor package({static_cast<std::int64_t>(slot.package.size())}, DType::uint8, Device::cuda);
+    backend.runtime.upload(package.mutable_address(), slot.package.data(), slot.package.size());
+    const auto rows = static_cast<std::int64_t>(slot.programs.size());
+    batch.images = Tensor({rows, height, width, 3}, options.precision, Device::cuda);
+    const auto* pictures = static_cast<const std::uint8_t*>(resident.defined() ? resident.address() : package.address());
+    backend.augment.views(rows, pictures, static_cast<const kernels::cuda::ViewProgram*>(package.address()), static_cast<int>(width),
+                          options.precision, batch.images.mutable_address());
   }
 
   std::exception_ptr prepare_slice(Slot& slot, std::int64_t slice, std::int64_t of) {
@@ -220,7 +324,10 @@ struct Loader::State {
     auto& index = slot.batch.indices[static_cast<std::size_t>(k)];
     const auto drawn = index;  // augmentation goes by this number also where another picture stands in
     image::Image picture;
-    if (!read(index, picture)) {
+    if (resident.defined()) {
+      picture.width = resident_width;  // its size is all that is needed
+      picture.height = resident_height;
+    } else if (!read(index, picture)) {
       slot.missing[static_cast<std::size_t>(k)] = 1;
       return;
     }
@@ -229,8 +336,16 @@ struct Loader::State {
     for (std::size_t v = 0; v < views.size(); ++v) {
       Random random(options.seed, Purpose::augment, static_cast<std::uint64_t>(slot.batch.epoch),
                     static_cast<std::uint64_t>(drawn), static_cast<std::uint32_t>(views[v].draw_of(v)));
-      views[v].recipe.make(random, picture, slot.images + (static_cast<std::int64_t>(v) * n + k) * numbers);
+      const auto row = static_cast<std::int64_t>(v) * n + k;
+      if (!views_on_gpu) {
+        views[v].recipe.make(random, picture, slot.images + row * numbers);
+        continue;
+      }
+      const auto parameters = views[v].recipe.draw(random, picture.width, picture.height);
+      const auto offset = resident.defined() ? index * picture.width * picture.height * 3 : 0;  // else pack() knows
+      slot.programs[static_cast<std::size_t>(row)] = views[v].recipe.program(parameters, picture.width, picture.height, offset);
     }
+    if (!slot.pictures.empty()) slot.pictures[static_cast<std::size_t>(k)] = std::move(picture.pixels);
   }
 
   /// The picture `index`, or the next readable one, whose number is then put into `index`. False: left out.
@@ -257,21 +372,26 @@ struct Loader::State {
     out.views = whole.views;
     out.epoch = whole.epoch;
     out.number = whole.number;
-    out.images = Tensor({v * kept, height, width, 3}, DType::float32);
+    if (whole.images.defined()) out.images = Tensor({v * kept, height, width, 3}, DType::float32);
     out.view_labels = Tensor({v * kept}, DType::int64);
     out.labels = Tensor({kept}, DType::int64);
-    auto* images = out.images.mutable_data<float>();
+    auto* images = out.images.defined() ? out.images.mutable_data<float>() : nullptr;
     auto* view_labels = out.view_labels.mutable_data<std::int64_t>();
     auto* labels = out.labels.mutable_data<std::int64_t>();
     const auto numbers = height * width * 3;
+    std::size_t programs = 0, pictures = 0;
     for (std::int64_t row = 0; row < v * n; ++row) {
       if (slot.missing[static_cast<std::size_t>(row % n)]) continue;
-      images = std::copy_n(whole.images.data<float>() + row * numbers, numbers, images);
+      if (images) images = std::copy_n(whole.images.data<float>() + row * numbers, numbers, images);
+      if (views_on_gpu) slot.programs[programs++] = slot.programs[static_cast<std::size_t>(row)];
       *view_labels++ = whole.view_labels.data<std::int64_t>()[row];
       if (row >= n) continue;
       *labels++ = whole.labels.data<std::int64_t>()[row];
       out.indices.push_back(whole.indices[static_cast<std::size_t>(row)]);
+      if (!slot.pictures.empty()) std::swap(slot.pictures[pictures++], slot.pictures[static_cast<std::size_t>(row)]);
     }
+    slot.programs.resize(programs);
+    slot.pictures.resize(pictures);
   }
 
  public:
@@ -279,6 +399,9 @@ struct Loader::State {
   Views views;
   LoaderOptions options;
   std::int64_t count = 0, height = 0, width = 0, batches = 0;
+  bool views_on_gpu = false;
+  Tensor resident;       // all pictures, where they are kept on the GPU
+  int resident_width = 0, resident_height = 0;
   double waited = 0;     // these are the consumer's alone
   bool started = false;
 
@@ -312,12 +435,14 @@ SSLCAKE_INLINE std::int64_t Loader::position() const { return state_->consumed; 
 SSLCAKE_INLINE double Loader::waited() const { return state_->waited; }
 SSLCAKE_INLINE const Dataset& Loader::dataset() const { return *state_->dataset; }
 
-SSLCAKE_INLINE Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch) {
+SSLCAKE_INLINE Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch, Device device, DType precision) {
   LoaderOptions options;
   options.batch = batch;
   options.shuffle = options.drop_last = false;
   options.unreadable = Unreadable::skip;
   options.cache_bytes = 0;
+  options.device = device;
+  options.precision = precision;
   return Loader(std::move(dataset), {{recipe}}, options);
 }
 

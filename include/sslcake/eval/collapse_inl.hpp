@@ -6,6 +6,9 @@
 
 #include "../core/threads.hpp"
 #include "../kernels/gemm.hpp"
+#include "../ops/pointwise.hpp"
+#include "../ops/reduce.hpp"
+#include "../ops/shape_ops.hpp"
 #include "collapse.hpp"
 #include "feature_matrix.hpp"
 
@@ -100,6 +103,44 @@ inline void tridiagonal_eigenvalues(std::vector<double>& d, std::vector<double>&
   }
 }
 
+/// xᵀx (D,D) of x (N,D), or x xᵀ (N,N) where that is smaller: row-major, in double. x may be scaled to avoid overflow: only
+/// ratios of the eigenvalues matter. From CUDA only the result comes back.
+inline std::vector<double> smaller_gram(const Tensor& matrix) {
+  const std::int64_t n = matrix.dim(0), d = matrix.dim(1), m = std::min(n, d);
+  if (ops::detail::on_cuda("effective_rank", matrix)) {
+    Tensor gram(Shape{m, m}, DType::float64, matrix.device());
+    kernels::cuda::table().reduce.gram(n, d, d <= n, static_cast<const float*>(matrix.address()),
+                                       static_cast<double*>(gram.mutable_address()));
+    return gram.to_vector<double>();
+  }
+  std::vector<double> x = matrix.to_vector<double>(), gram(static_cast<std::size_t>(m * m));
+  double largest = 0;
+  for (const double v : x) largest = std::max(largest, std::fabs(v));
+  if (largest == 0) return gram;
+  for (double& v : x) v /= largest;
+  kernels::gemm(d <= n, d > n, m, m, d <= n ? n : d, x.data(), d, x.data(), d, gram.data(), m);
+  return gram;
+}
+
+/// The deviation of each column of unit (N,D), averaged over the columns.
+inline double mean_deviation(const Tensor& unit) {
+  if (ops::detail::on_cuda("collapse", unit)) return ops::mean(ops::sqrt(ops::variance(unit, {0}, false, 0))).item();
+  const std::int64_t n = unit.dim(0), d = unit.dim(1);
+  const float* u = unit.data<float>();
+  double deviation = 0;
+  for (std::int64_t j = 0; j < d; ++j) {
+    double mean = 0, squares = 0;
+    for (std::int64_t i = 0; i < n; ++i) mean += static_cast<double>(u[i * d + j]);
+    mean /= static_cast<double>(n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double distance = static_cast<double>(u[i * d + j]) - mean;
+      squares += distance * distance;
+    }
+    deviation += std::sqrt(squares / static_cast<double>(n)) / static_cast<double>(d);
+  }
+  return deviation;
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE std::vector<double> symmetric_eigenvalues(std::vector<double> matrix, std::int64_t n) {
@@ -114,16 +155,11 @@ SSLCAKE_INLINE std::vector<double> symmetric_eigenvalues(std::vector<double> mat
 
 SSLCAKE_INLINE double effective_rank(const Tensor& matrix) {
   detail::check_features("effective_rank", "features", matrix);
-  const std::int64_t n = matrix.dim(0), d = matrix.dim(1), m = std::min(n, d);
-  std::vector<double> x = matrix.to_vector<double>();
-  double largest = 0;
-  for (const double v : x) largest = std::max(largest, std::fabs(v));
-  if (largest == 0) return 0;
-  for (double& v : x) v /= largest;
-  // The squared singular values are the eigenvalues of xᵀx (D,D), or of x xᵀ (N,N), whichever is smaller.
-  std::vector<double> gram(static_cast<std::size_t>(m * m));
-  kernels::gemm(d <= n, d > n, m, m, d <= n ? n : d, x.data(), d, x.data(), d, gram.data(), m);
-  std::vector<double> singular = symmetric_eigenvalues(std::move(gram), m);
+  const std::int64_t m = std::min(matrix.dim(0), matrix.dim(1));
+  // The squared singular values are the eigenvalues of xᵀx, or of x xᵀ. They are found on the host: a small matrix, and steps
+  // that wait for one another.
+  std::vector<double> singular = symmetric_eigenvalues(detail::smaller_gram(matrix), m);
+  if (singular.back() <= 0) return 0;
   // Eigenvalues below the rounding of the largest are noise whose square roots would look like signal.
   const double noise = singular.back() * 1e-14 * static_cast<double>(m);
   double sum = 0, entropy = 0;
@@ -138,23 +174,13 @@ SSLCAKE_INLINE CollapseReport collapse(const Tensor& features, const CollapseOpt
   const std::int64_t all = features.dim(0), d = features.dim(1);
   if (all < 2) fail("collapse", "expected the features of at least 2 pictures, got ", features.shape());
   const std::int64_t n = std::min(all, std::max<std::int64_t>(2, options.most_rows));
-  Tensor some({n, d}, DType::float32);
-  float* to = some.mutable_data<float>();
-  for (std::int64_t i = 0; i < n; ++i) std::copy_n(features.data<float>() + (i * all / n) * d, d, to + i * d);
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) rows[static_cast<std::size_t>(i)] = i * all / n;
+  const NoGrad no_grad;
+  const Tensor some = ops::index_select(features, from_vector({n}, rows).to(features.device()));
 
-  const Tensor unit = detail::unit_rows(some);
-  const float* u = unit.data<float>();
   CollapseReport report;
-  for (std::int64_t j = 0; j < d; ++j) {
-    double mean = 0, squares = 0;
-    for (std::int64_t i = 0; i < n; ++i) mean += static_cast<double>(u[i * d + j]);
-    mean /= static_cast<double>(n);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const double distance = static_cast<double>(u[i * d + j]) - mean;
-      squares += distance * distance;
-    }
-    report.deviation += std::sqrt(squares / static_cast<double>(n)) / static_cast<double>(d);
-  }
+  report.deviation = detail::mean_deviation(detail::unit_rows(some));
   report.healthy_deviation = 1 / std::sqrt(static_cast<double>(d));
   report.effective_rank = effective_rank(some);
 

@@ -2,16 +2,26 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "../autograd/tape.hpp"
 #include "../core/threads.hpp"
+#include "../ops/on_device.hpp"
 
 namespace sslcake::inline v0::eval::detail {
 
 /// Rows divided by their lengths; rows of zeros stay. Lengths in double, so that large features do not overflow.
 inline Tensor unit_rows(const Tensor& features) {
-  Tensor out(features.shape(), DType::float32);
+  Tensor out(features.shape(), DType::float32, features.device());
   const std::int64_t n = features.dim(0), d = features.dim(1);
+  if (ops::detail::on_cuda("unit_rows", features)) {
+    Tensor lengths(Shape{n}, DType::float32, features.device());
+    kernels::cuda::table().losses.normalize(n, d, 1, std::numeric_limits<float>::min(),
+                                            static_cast<const float*>(features.address()),
+                                            static_cast<float*>(out.mutable_address()),
+                                            static_cast<float*>(lengths.mutable_address()));
+    return out;
+  }
   const float* x = features.data<float>();
   float* y = out.mutable_data<float>();
   parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
@@ -34,7 +44,8 @@ inline void check_features(const char* where, const char* what, const Tensor& t)
 inline void check_labels(const char* where, const char* what, const Tensor& labels, std::int64_t n) {
   if (!labels.defined() || labels.rank() != 1 || labels.dtype() != DType::int64 || labels.dim(0) != n)
     fail(where, "expected ", what, " as int64 (", n, "), one per row of features, got ", labels.dtype(), ' ', labels.shape());
-  const auto* p = labels.data<std::int64_t>();
+  const Tensor on_host = labels.to(Device::cpu);
+  const auto* p = on_host.data<std::int64_t>();
   for (std::int64_t i = 0; i < n; ++i)
     if (p[i] < 0) fail(where, "expected ", what, " >= 0, got ", p[i], " at row ", i, "; the data set has no labels");
 }

@@ -29,12 +29,12 @@ struct ExtractOptions {
   bool stages = false;
 };
 
-/// Features of every readable picture, in the order of the data set. `forward` maps (N,H,W,3) to features. Errors: no
-/// readable picture.
+/// Features of every readable picture, in the order of the data set. `forward` maps (N,H,W,3), made on `device`, to features,
+/// which stay where they are made; the labels are the host's. Errors: no readable picture.
 FeatureSet extract_with(const std::function<nn::Features(const Tensor&)>& forward, const data::DatasetPtr& dataset,
-                        const augment::Recipe& recipe, const ExtractOptions& options = {});
+                        const augment::Recipe& recipe, const ExtractOptions& options = {}, Device device = Device::cpu);
 
-/// The same with an encoder, whose training mode is restored afterwards (an encoder that cannot tell whether it is in
+/// The same with an encoder, on the device where its parameters are, and whose training mode is restored afterwards (an encoder that cannot tell whether it is in
 /// training mode, having no `training()`, is put back into it).
 template <nn::Encoder E>
 FeatureSet extract(E encoder, const data::DatasetPtr& dataset, const augment::Recipe& recipe,
@@ -47,15 +47,15 @@ FeatureSet extract(E encoder, const data::DatasetPtr& dataset, const augment::Re
     ~Restore() { encoder.train(training); }
   } restore{encoder, training};
   encoder.train(false);
-  return extract_with([&](const Tensor& images) { return encoder.forward(images); }, dataset, recipe, options);
+  return extract_with([&](const Tensor& images) { return encoder.forward(images); }, dataset, recipe, options, device_of(encoder.parameters()));
 }
 
 /// Raw pixels as features, the baseline that an encoder has to beat: pictures at `size` x `size`, each colour channel
-/// with mean 0 and deviation 1 over the train pictures, flattened to (N, size·size·3).
+/// with mean 0 and deviation 1 over the train pictures, flattened to (N, size·size·3). They end up on `device`.
 struct PixelSets {
   FeatureSet train, test;
 };
-PixelSets pixels(const data::DatasetPtr& train, const data::DatasetPtr& test, int size);
+PixelSets pixels(const data::DatasetPtr& train, const data::DatasetPtr& test, int size, Device device = Device::cpu);
 
 }  // namespace sslcake::inline v0::eval
 

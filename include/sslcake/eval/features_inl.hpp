@@ -18,7 +18,7 @@ class Rows {
  public:
   void append(const Tensor& rows, std::int64_t expected) {
     if (rows.rank() != 2) fail("extract", "expected features of shape (N,D), got ", rows.shape());
-    if (!all_.defined()) all_ = Tensor({expected, rows.dim(1)}, DType::float32);
+    if (!all_.defined()) all_ = Tensor({expected, rows.dim(1)}, DType::float32, rows.device());
     Tensor place = all_.rows(used_, used_ + rows.dim(0));
     copy_into(place, rows);
     used_ += rows.dim(0);
@@ -33,7 +33,7 @@ class Rows {
 }  // namespace detail
 
 SSLCAKE_INLINE FeatureSet extract_with(const std::function<nn::Features(const Tensor&)>& forward, const data::DatasetPtr& dataset,
-                                       const augment::Recipe& recipe, const ExtractOptions& options) {
+                                       const augment::Recipe& recipe, const ExtractOptions& options, Device device) {
   if (!dataset || dataset->size() < 1) fail("extract", "expected a data set with at least one picture");
   if (options.batch < 1) fail("extract", "expected batch >= 1, got ", options.batch);
   const NoGrad no_grad;
@@ -41,7 +41,7 @@ SSLCAKE_INLINE FeatureSet extract_with(const std::function<nn::Features(const Te
   std::vector<std::int64_t> labels;
   detail::Rows features;
   std::vector<detail::Rows> stages;
-  auto loader = data::in_order(dataset, recipe, options.batch);
+  auto loader = data::in_order(dataset, recipe, options.batch, device);
   for (data::Batch batch; loader.next(batch);) {
     if (batch.size() == 0) continue;  // every picture of it was unreadable
     const nn::Features found = forward(batch.images);
@@ -50,8 +50,7 @@ SSLCAKE_INLINE FeatureSet extract_with(const std::function<nn::Features(const Te
       stages.resize(found.stages.size());
       for (std::size_t s = 0; s < stages.size(); ++s) stages[s].append(ops::global_avg_pool(found.stages[s]), dataset->size());
     }
-    const auto some = batch.labels.to_vector<std::int64_t>();
-    labels.insert(labels.end(), some.begin(), some.end());
+    for (const auto i : batch.indices) labels.push_back(dataset->label(i));
     set.indices.insert(set.indices.end(), batch.indices.begin(), batch.indices.end());
   }
   if (set.indices.empty()) fail("extract", "none of the ", dataset->size(), " pictures could be read");
@@ -61,7 +60,7 @@ SSLCAKE_INLINE FeatureSet extract_with(const std::function<nn::Features(const Te
   return set;
 }
 
-SSLCAKE_INLINE PixelSets pixels(const data::DatasetPtr& train, const data::DatasetPtr& test, int size) {
+SSLCAKE_INLINE PixelSets pixels(const data::DatasetPtr& train, const data::DatasetPtr& test, int size, Device device) {
   const auto flatten = [](const Tensor& images) {
     return nn::Features{{}, images.alias({images.dim(0), images.numel() / images.dim(0)})};
   };
@@ -94,6 +93,7 @@ SSLCAKE_INLINE PixelSets pixels(const data::DatasetPtr& train, const data::Datas
         x[i] = static_cast<float>((static_cast<double>(x[i]) - mean[c]) / std::sqrt(std::max(variance[c], 1e-12)));
       }
     });
+    *features = features->to(device);
   }
   return sets;
 }

@@ -48,7 +48,8 @@ SSLCAKE_INLINE double train_classifier(const nn::AnyEncoder& encoder, const data
   const auto labels = data::labels_of(*train);
   const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
   // The head starts at 0: no luck in it, and the first gradients reach the head alone.
-  Tensor weight = zeros({classes, encoder.dim()}), bias = zeros({classes});
+  const Device device = device_of(encoder.parameters());
+  Tensor weight = zeros({classes, encoder.dim()}, DType::float32, device), bias = zeros({classes}, DType::float32, device);
   weight.set_requires_grad();
   bias.set_requires_grad();
   Parameters parameters = encoder.parameters();
@@ -61,7 +62,7 @@ SSLCAKE_INLINE double train_classifier(const nn::AnyEncoder& encoder, const data
   const auto views = augment::Recipe(options.size).normalised(options.normalisation)
                          .then(augment::RandomResizedCrop{.scale_low = options.smallest_crop}).then(augment::Flip{});
   data::Loader loader(train, {{views}},
-                      {.batch = std::min(options.batch, train->size()), .seed = options.seed});
+                      {.batch = std::min(options.batch, train->size()), .seed = options.seed, .device = device});
   const std::int64_t steps = loader.batches() * options.epochs;
   std::int64_t step = 0;
   for (int epoch = 0; epoch < options.epochs; ++epoch) {

@@ -20,8 +20,9 @@ struct Neighbours {
 };
 
 /// Finds the `k` rows of `base` (N,D) most similar to each row of `queries` (Q,D); fewer where the base has fewer. A row
-/// of zeros has similarity 0 to everything. With `skip_same_index`, query i never finds row i (the base is the queries).
-/// Errors: types other than float32, other ranks or widths, k < 1, features that are not finite.
+/// of zeros has similarity 0 to everything. With `skip_same_index`, query i never finds row i (the base is the queries). The
+/// result is on the features' device.
+/// Errors: types other than float32, other ranks or widths, k < 1, features that are not finite; on CUDA, k > 7168.
 Neighbours nearest(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index = false);
 
 /// Defaults are the protocol of arXiv 1805.01978 with the temperature 0.1 that lightly's and solo-learn's benchmarks use.
@@ -31,14 +32,14 @@ struct KnnOptions {
 };
 
 /// The class of each query (Q) int64 by the vote of its neighbours, whose labels are `base_labels` (N) int64, >= 0.
-/// A tie goes to the class whose nearest member is nearer.
+/// A tie goes to the class whose nearest member is nearer. Tensors may be on any device; votes are counted, and returned, on the CPU.
 Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_labels, float temperature);
 
 /// The fraction of `test` rows (Q,D) whose class the neighbours in `train` (N,D) name rightly, 0 to 1.
 double knn_accuracy(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
                     const KnnOptions& options = {});
 
-/// The fraction of equal entries of two (N) int64 tensors, 0 to 1.
+/// The fraction of equal entries of two (N) int64 tensors, on any devices, 0 to 1.
 double accuracy(const Tensor& predicted, const Tensor& labels);
 
 }  // namespace sslcake::inline v0::eval

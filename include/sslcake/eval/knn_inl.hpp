@@ -8,6 +8,7 @@
 
 #include "../core/threads.hpp"
 #include "../kernels/gemm.hpp"
+#include "../ops/on_device.hpp"
 #include "feature_matrix.hpp"
 #include "knn.hpp"
 
@@ -78,6 +79,35 @@ inline void offer_row(BestK& best, const float* row, std::int64_t n, std::int64_
   }
 }
 
+/// nearest() on CUDA, of unit rows.
+inline Neighbours nearest_on_cuda(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index) {
+  if (k > kernels::cuda::Neighbours::most_k)
+    fail("nearest", "expected k <= ", kernels::cuda::Neighbours::most_k, " on cuda, got ", k);
+  const std::int64_t q = queries.dim(0), n = base.dim(0), d = base.dim(1);
+  if (n >= (std::int64_t{1} << 32)) fail("nearest", "expected a base of less than 2^32 rows on cuda, got ", n);
+  Neighbours result{Tensor({q, k}, DType::int64, queries.device()), Tensor({q, k}, DType::float32, queries.device())};
+  auto* best = static_cast<std::int64_t*>(result.indices.mutable_address());
+
+  const std::int64_t query_tile = std::min<std::int64_t>(q, 1024), base_tile = std::min<std::int64_t>((n + 3) / 4 * 4, 16384);
+  Tensor tile({query_tile, base_tile}, DType::float32, queries.device());  // 64 MiB of similarities at a time
+  auto* similarities = static_cast<float*>(tile.mutable_address());
+  for (std::int64_t q0 = 0; q0 < q; q0 += query_tile)
+    for (std::int64_t b0 = 0; b0 < n; b0 += base_tile) {
+      kernels::cuda::MatrixProduct product;  // (rows,d) · (columns,d)ᵀ
+      product.transpose_b = true;
+      product.m = std::min(query_tile, q - q0);
+      product.n = std::min(base_tile, n - b0);
+      product.k = product.lda = product.ldb = d;
+      product.ldc = base_tile;
+      kernels::cuda::table().product.gemm(product, static_cast<const float*>(queries.address()) + q0 * d,
+                                          static_cast<const float*>(base.address()) + b0 * d, nullptr, similarities);
+      kernels::cuda::table().neighbours.offer(product.m, product.n, base_tile, similarities, q0, b0, skip_same_index, k, b0 == 0,
+                                              best + q0 * k);
+    }
+  kernels::cuda::table().neighbours.unpack(q * k, best, static_cast<float*>(result.similarities.mutable_address()));
+  return result;
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index) {
@@ -91,6 +121,7 @@ SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std
   if (k < 1) fail("nearest", "the base holds nothing but the query itself");
 
   const Tensor unit_queries = detail::unit_rows(queries), unit_base = detail::unit_rows(base);
+  if (ops::detail::on_cuda("nearest", queries, base)) return detail::nearest_on_cuda(unit_queries, unit_base, k, skip_same_index);
   Neighbours result{Tensor({q, k}, DType::int64), Tensor({q, k}, DType::float32)};
   auto* indices = result.indices.mutable_data<std::int64_t>();
   auto* similarities = result.similarities.mutable_data<float>();
@@ -127,9 +158,10 @@ SSLCAKE_INLINE Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_
   if (!(temperature >= 0)) fail("knn_vote", "expected a temperature >= 0 (0: plain majority), got ", temperature);
   const std::int64_t q = neighbours.indices.dim(0), k = neighbours.indices.dim(1);
   detail::check_labels("knn_vote", "labels of the base", base_labels, base_labels.numel());
-  const auto* labels = base_labels.data<std::int64_t>();
-  const auto* indices = neighbours.indices.data<std::int64_t>();
-  const float* similarities = neighbours.similarities.data<float>();
+  const Tensor labels_on_host = base_labels.to(Device::cpu), indices_on_host = neighbours.indices.to(Device::cpu),
+               similarities_on_host = neighbours.similarities.to(Device::cpu);
+  const auto *labels = labels_on_host.data<std::int64_t>(), *indices = indices_on_host.data<std::int64_t>();
+  const float* similarities = similarities_on_host.data<float>();
   for (std::int64_t i = 0; i < q * k; ++i)
     if (indices[i] < 0 || indices[i] >= base_labels.numel())
       fail("knn_vote", "expected one label per row of the base, got ", base_labels.numel(), " labels and neighbour ", indices[i]);
@@ -163,7 +195,8 @@ SSLCAKE_INLINE Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_
 SSLCAKE_INLINE double accuracy(const Tensor& predicted, const Tensor& labels) {
   if (predicted.numel() < 1 || !(predicted.shape() == labels.shape()))
     fail("accuracy", "expected as many predictions as labels, at least one; got ", predicted.shape(), " and ", labels.shape());
-  const auto *p = predicted.data<std::int64_t>(), *l = labels.data<std::int64_t>();
+  const Tensor predicted_on_host = predicted.to(Device::cpu), labels_on_host = labels.to(Device::cpu);
+  const auto *p = predicted_on_host.data<std::int64_t>(), *l = labels_on_host.data<std::int64_t>();
   std::int64_t right = 0;
   for (std::int64_t i = 0; i < predicted.numel(); ++i) right += p[i] == l[i];
   return static_cast<double>(right) / static_cast<double>(predicted.numel());

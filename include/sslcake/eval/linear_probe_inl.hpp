@@ -5,12 +5,14 @@
 #include <utility>
 
 #include "../core/random.hpp"
+#include "../ops/arithmetic.hpp"
 #include "../ops/losses.hpp"
 #include "../ops/matmul.hpp"
 #include "../ops/reduce.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../optim/adam.hpp"
 #include "../optim/schedule.hpp"
+#include "../pretext/task.hpp"
 #include "feature_matrix.hpp"
 #include "knn.hpp"
 #include "linear_probe.hpp"
@@ -27,6 +29,22 @@ inline std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, st
   return order;
 }
 
+/// 1 / deviation. What is left of a constant column is rounding; it must not be blown up to size 1.
+inline double scale_of(double mean, double deviation) {
+  return deviation > 1e-6 * std::fabs(mean) && deviation > 0 ? 1 / deviation : 0;
+}
+
+/// On CUDA: means and deviations, a number per column, are looked at on the host; the matrices stay where they are.
+inline Standardised standardise_on_cuda(const Tensor& train, const Tensor& test) {
+  const NoGrad no_grad;
+  const Tensor mean = ops::mean(train, {0}, true), variance = ops::variance(train, {0}, true, 0);
+  const auto means = mean.to_vector<double>();
+  auto scales = variance.to_vector<double>();
+  for (std::size_t j = 0; j < scales.size(); ++j) scales[j] = scale_of(means[j], std::sqrt(scales[j]));
+  const Tensor scale = from_vector(mean.shape(), std::vector<float>(scales.begin(), scales.end())).to(train.device());
+  return {(train - mean) * scale, (test - mean) * scale};
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test) {
@@ -34,6 +52,7 @@ SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test)
   detail::check_features("standardise", "test features", test);
   const std::int64_t n = train.dim(0), d = train.dim(1);
   if (test.dim(1) != d) fail("standardise", "expected test features of width ", d, ", got ", test.shape());
+  if (ops::detail::on_cuda("standardise", train, test)) return detail::standardise_on_cuda(train, test);
   const float* x = train.data<float>();
   std::vector<double> mean(static_cast<std::size_t>(d)), scale(mean);
   for (std::int64_t i = 0; i < n; ++i)
@@ -44,11 +63,8 @@ SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test)
       const double distance = static_cast<double>(x[i * d + j]) - mean[static_cast<std::size_t>(j)];
       scale[static_cast<std::size_t>(j)] += distance * distance;
     }
-  for (std::size_t j = 0; j < scale.size(); ++j) {
-    const double deviation = std::sqrt(scale[j] / static_cast<double>(n));
-    // What is left of a constant column is rounding; it must not be blown up to size 1.
-    scale[j] = deviation > 1e-6 * std::fabs(mean[j]) && deviation > 0 ? 1 / deviation : 0;
-  }
+  for (std::size_t j = 0; j < scale.size(); ++j)
+    scale[j] = detail::scale_of(mean[j], std::sqrt(scale[j] / static_cast<double>(n)));
   const auto apply = [&](const Tensor& from) {
     Tensor to(from.shape(), DType::float32);
     const float* p = from.data<float>();
@@ -77,27 +93,30 @@ SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train
   const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
   if (classes > 100000) fail("linear_probe", "expected labels that count classes from 0, got ", classes - 1);
 
-  Tensor weight = zeros({classes, d}), bias = zeros({classes});
+  const Device device = x.device();
+  const Tensor truth = train_labels.to(device);
+  Tensor weight = zeros({classes, d}, DType::float32, device), bias = zeros({classes}, DType::float32, device);
   weight.set_requires_grad();
   bias.set_requires_grad();
   optim::Adam adam({{"weight", weight}, {"bias", bias}}, {.lr = options.lr, .weight_decay = options.weight_decay});
   const optim::Schedule cosine{};
   const std::int64_t per_epoch = n / batch, steps = per_epoch * options.epochs;
   for (std::int64_t step = 0; step < steps;) {
-    const auto order = detail::shuffled(n, options.seed, static_cast<std::uint64_t>(step / per_epoch));
+    const Tensor order =
+        from_vector({n}, detail::shuffled(n, options.seed, static_cast<std::uint64_t>(step / per_epoch))).to(device);
     for (std::int64_t i = 0; i < per_epoch; ++i, ++step) {
-      const std::vector<std::int64_t> rows(order.begin() + i * batch, order.begin() + (i + 1) * batch);
-      const Tensor index = from_vector({batch}, rows);
+      const Tensor index = order.rows(i * batch, (i + 1) * batch);
       const Tensor logits = ops::linear(ops::index_select(x, index), weight, bias);  // (batch,C)
       adam.zero_grad();
-      backward(ops::cross_entropy(logits, ops::index_select(train_labels, index)));
+      backward(ops::cross_entropy(logits, ops::index_select(truth, index)));
       adam.set_lr(options.lr * cosine.factor(step, steps));
       adam.step();
     }
   }
   const NoGrad no_grad;
   const auto measure = [&](const Tensor& features, const Tensor& truth) {
-    return accuracy(ops::argmax(ops::linear(features, weight, bias)), truth);
+    const Tensor logits = ops::linear(features, weight, bias);
+    return device == Device::cpu ? accuracy(ops::argmax(logits), truth) : pretext::accuracy(logits, truth.to(device));
   };
   return {measure(x_test, test_labels), measure(x, train_labels), weight.detach(), bias.detach()};
 }

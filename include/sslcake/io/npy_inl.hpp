@@ -204,7 +204,7 @@ SSLCAKE_INLINE Tensor parse_npy(std::string_view bytes) {
 
 SSLCAKE_INLINE void save_npy(const std::string& path, const Tensor& array) {
   if (!array.defined()) fail("save_npy", "expected a defined tensor");
-  const Tensor t = array.dtype() == DType::bfloat16 ? array.to(DType::float32) : array;
+  const Tensor here = array.to(Device::cpu), t = here.dtype() == DType::bfloat16 ? here.to(DType::float32) : here;
   const detail::NpyType* type = detail::npy_types;
   while (type->dtype != t.dtype()) ++type;
   std::string header = concat("{'descr': '", type->bytes == 1 ? '|' : '<', type->code, "', 'fortran_order': False, 'shape': (");

@@ -215,7 +215,10 @@ SSLCAKE_INLINE void save_safetensors(const std::string& path, const SafeTensors&
   for (int i = 0; i < 8; ++i) prefix[i] = static_cast<char>(text.size() >> (8 * i) & 255);
   out.write(prefix, 8);
   out.write(text);
-  for (const auto* entry : order) out.write(entry->second.raw(), entry->second.bytes());
+  for (const auto* entry : order) {
+    const Tensor here = entry->second.to(Device::cpu);
+    out.write(here.raw(), here.bytes());
+  }
   out.commit();
 }
 

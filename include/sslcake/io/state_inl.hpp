@@ -8,7 +8,8 @@ namespace sslcake::inline v0::io {
 namespace detail {
 
 /// A four-axis tensor with its axes in another order: out[i,j,k,l] with extents in.dim(axis[0]), ...
-inline Tensor permuted(const Tensor& in, const int (&axis)[4]) {
+inline Tensor permuted(const Tensor& anywhere, const int (&axis)[4]) {
+  const Tensor in = anywhere.to(Device::cpu);
   Shape shape;
   std::int64_t stride[4];
   for (const int a : axis) shape.push_back(in.dim(a));

@@ -74,7 +74,7 @@ SSLCAKE_INLINE std::int64_t macs(const AnyEncoder& encoder, std::int64_t height,
   copy.eval();
   const NoGrad no_grad;
   const MacCounter counter;
-  copy.forward(zeros({1, height, width, 3}));
+  copy.forward(zeros({1, height, width, 3}, DType::float32, device_of(copy.parameters())));
   return counter.total();
 }
 

@@ -52,7 +52,7 @@ SSLCAKE_INLINE Tensor Extractor::features(const std::vector<image::Image>& pictu
   float* out = images.mutable_data<float>();
   const std::int64_t area = std::int64_t{height} * width;
   for (std::size_t i = 0; i < pictures.size(); ++i) detail::prepare(pictures[i], height, width, info_, out + static_cast<std::int64_t>(i) * area * 3);
-  return forward(images).pooled;
+  return forward(images.to(device_of(encoder_.parameters()))).pooled;
 }
 
 SSLCAKE_INLINE std::vector<float> Extractor::features(const std::uint8_t* rgb, int width, int height) const {

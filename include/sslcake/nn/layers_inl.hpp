@@ -123,7 +123,10 @@ SSLCAKE_INLINE void ConvNormAct::fold() {
   const ops::NormState norm = norm_.norm_state();
   const Tensor& weight = conv_.weight();
   const std::int64_t out = weight.dim(0), inputs = weight.shape().span(1, 4);
-  folded_weight_ = weight.clone();
+  const Device device = weight.device();
+  const Tensor gamma = norm.gamma.to(Device::cpu), beta = norm.beta.to(Device::cpu), mean = norm.running_mean.to(Device::cpu),
+               variance = norm.running_var.to(Device::cpu);
+  folded_weight_ = weight.to(Device::cpu).clone();
   folded_norm_.beta = zeros({out});
   folded_norm_.running_mean = zeros({out});
   folded_norm_.running_var = ones({out});
@@ -132,10 +135,11 @@ SSLCAKE_INLINE void ConvNormAct::fold() {
   float* w = folded_weight_.mutable_data<float>();
   float* shift = folded_norm_.beta.mutable_data<float>();
   for (std::int64_t o = 0; o < out; ++o) {
-    const double scale = norm.gamma.data<float>()[o] / std::sqrt(norm.running_var.data<float>()[o] + norm.eps);
+    const double scale = gamma.data<float>()[o] / std::sqrt(variance.data<float>()[o] + norm.eps);
     for (std::int64_t i = 0; i < inputs; ++i) w[o * inputs + i] = static_cast<float>(w[o * inputs + i] * scale);
-    shift[o] = static_cast<float>(norm.beta.data<float>()[o] - norm.running_mean.data<float>()[o] * scale);
+    shift[o] = static_cast<float>(beta.data<float>()[o] - mean.data<float>()[o] * scale);
   }
+  for (Tensor* t : {&folded_weight_, &folded_norm_.beta, &folded_norm_.running_mean, &folded_norm_.running_var}) t->move_to(device);
 }
 
 // --- MLP ------------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
     detail::count_macs(n * squares * patches_.weight().numel());
   }
   if (half) x = ops::cast(x, DType::float32);  // the tokens stay float32 from block to block, as sums of many small terms must
-  x = ops::concat({zeros({n, 1, width}) + tensor(0), x}, 1) + tensor(1);
+  x = ops::concat({zeros({n, 1, width}, DType::float32, x.device()) + tensor(0), x}, 1) + tensor(1);
   Features out;
   const auto blocks = static_cast<std::int64_t>(blocks_.size()), stages = static_cast<std::int64_t>(stage_dims().size());
   const auto squares_of = [&](const Tensor& tokens) { return ops::reshape(ops::slice(tokens, 1, 1, squares + 1), {n, grid, grid, width}); };

@@ -4,6 +4,7 @@
 #include "broadcast.hpp"
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "shape_ops.hpp"
 #include "sum_to.hpp"
 
@@ -14,6 +15,11 @@ namespace detail {
 /// float32 + bfloat16 of the same shape: a residual sum that keeps its precision.
 inline Tensor add_widened(const Tensor& a, const Tensor& b) {
   Tensor y = empty_like(a);
+  if (on_cuda("add", a, b)) {
+    kernels::cuda::table().elementwise.add_widened(a.numel(), static_cast<const float*>(a.address()), b.address(),
+                                                   static_cast<float*>(y.mutable_address()));
+    return y;
+  }
   float* to = y.mutable_data<float>();
   parallel_for(a.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
     const float* from = a.data<float>();
@@ -82,42 +88,27 @@ SSLCAKE_INLINE Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 SSLCAKE_INLINE Tensor add(const Tensor& a, double b) {
-  return detail::unary("add_number", a, detail::Keep::nothing, {b},
-      [](auto x, auto c) { return x + c.a; },
-      [](auto, auto dy, auto) { return dy; });
+  return detail::unary<kernels::functions::AddNumber>("add_number", a, {b});
 }
 
 SSLCAKE_INLINE Tensor mul(const Tensor& a, double b) {
-  return detail::unary("mul_number", a, detail::Keep::nothing, {b},
-      [](auto x, auto c) { return x * c.a; },
-      [](auto, auto dy, auto c) { return dy * c.a; });
+  return detail::unary<kernels::functions::MulNumber>("mul_number", a, {b});
 }
 
 SSLCAKE_INLINE Tensor div(const Tensor& a, double b) {
-  return detail::unary("div_number", a, detail::Keep::nothing, {b},
-      [](auto x, auto c) { return x / c.a; },
-      [](auto, auto dy, auto c) { return dy / c.a; });
+  return detail::unary<kernels::functions::DivNumber>("div_number", a, {b});
 }
 
 SSLCAKE_INLINE Tensor sub(const Tensor& a, double b) { return add(a, -b); }
 
 SSLCAKE_INLINE Tensor sub(double a, const Tensor& b) {
-  return detail::unary("number_sub", b, detail::Keep::nothing, {a},
-      [](auto x, auto c) { return c.a - x; },
-      [](auto, auto dy, auto) { return -dy; });
+  return detail::unary<kernels::functions::NumberSub>("number_sub", b, {a});
 }
 
-// d (a / x)/dx = −a / x².
 SSLCAKE_INLINE Tensor div(double a, const Tensor& b) {
-  return detail::unary("number_div", b, detail::Keep::input, {a},
-      [](auto x, auto c) { return c.a / x; },
-      [](auto x, auto dy, auto c) { return -dy * c.a / (x * x); });
+  return detail::unary<kernels::functions::NumberDiv>("number_div", b, {a});
 }
 
-SSLCAKE_INLINE Tensor neg(const Tensor& x) {
-  return detail::unary("neg", x, detail::Keep::nothing, {},
-      [](auto x, auto) { return -x; },
-      [](auto, auto dy, auto) { return -dy; });
-}
+SSLCAKE_INLINE Tensor neg(const Tensor& x) { return detail::unary<kernels::functions::Neg>("neg", x); }
 
 }  // namespace sslcake::inline v0::ops

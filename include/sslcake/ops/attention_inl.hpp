@@ -11,6 +11,7 @@
 #include "attention.hpp"
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "spatial.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -135,6 +136,13 @@ void attention_gradient(const Heads& h, T scale, const S* qkv, const S* dy, cons
   });
 }
 
+inline kernels::cuda::AttentionSizes attention_sizes(const char* op, const Heads& h, const Tensor& qkv) {
+  if (qkv.dtype() == DType::float64) fail(op, "expected float32 or bfloat16 on cuda, got ", qkv.dtype());
+  if (h.d > kernels::cuda::AttentionSizes::most_d)
+    fail(op, "expected heads of at most ", kernels::cuda::AttentionSizes::most_d, " numbers on cuda, got ", h.d);
+  return {h.batch, h.tokens, h.heads, h.d};
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Tensor attention(const Tensor& qkv, std::int64_t heads) {
@@ -144,19 +152,29 @@ SSLCAKE_INLINE Tensor attention(const Tensor& qkv, std::int64_t heads) {
   if (heads < 1 || qkv.dim(2) % (3 * heads) != 0)
     fail(op, "expected a last extent of 3 x ", heads, " heads x their size, got ", qkv.shape());
   const detail::Heads h{qkv.dim(0), qkv.dim(1), heads, qkv.dim(2) / (3 * heads)};
-  Tensor y(Shape{h.batch, h.tokens, h.width()}, qkv.dtype());
-  Tensor logs(Shape{h.count(), h.tokens}, detail::parameter_type(qkv.dtype()));
+  const bool cuda = detail::on_cuda(op, qkv);
+  Tensor y(Shape{h.batch, h.tokens, h.width()}, qkv.dtype(), qkv.device());
+  Tensor logs(Shape{h.count(), h.tokens}, detail::parameter_type(qkv.dtype()), qkv.device());
   const double scale = h.d > 0 ? 1 / std::sqrt(static_cast<double>(h.d)) : 1;
-  if (y.numel() > 0)
+  if (y.numel() > 0 && cuda)
+    kernels::cuda::table().attention.forward(qkv.dtype(), detail::attention_sizes(op, h, qkv), static_cast<float>(scale),
+                                             qkv.address(), y.mutable_address(), static_cast<float*>(logs.mutable_address()));
+  else if (y.numel() > 0)
     dispatch_floating(qkv.dtype(), op, [&](auto zero) {
       using S = decltype(zero);
       using T = compute_t<S>;
       detail::attention_values(h, static_cast<T>(scale), qkv.data<S>(), y.mutable_data<S>(), logs.mutable_data<T>());
     });
-  return autograd::record("attention", {qkv}, y, [saved = autograd::Saved(qkv), logs, h, scale](autograd::Backward& b) {
+  // CUDA's backward starts from y, which the layer that y goes to keeps anyway.
+  const autograd::Saved result = cuda ? autograd::Saved(y) : autograd::Saved();
+  return autograd::record("attention", {qkv}, y, [saved = autograd::Saved(qkv), result, logs, h, scale](autograd::Backward& b) {
     const Tensor& qkv = saved.get();
     Tensor dqkv = empty_like(qkv);
-    if (dqkv.numel() > 0)
+    if (dqkv.numel() > 0 && detail::on_cuda("attention", qkv, b.grad()))
+      kernels::cuda::table().attention.backward(
+          qkv.dtype(), detail::attention_sizes("attention", h, qkv), static_cast<float>(scale), qkv.address(),
+          result.get().address(), b.grad().address(), static_cast<const float*>(logs.address()), dqkv.mutable_address());
+    else if (dqkv.numel() > 0)
       dispatch_floating(qkv.dtype(), "attention", [&](auto zero) {
         using S = decltype(zero);
         using T = compute_t<S>;

@@ -20,7 +20,7 @@ struct Broadcast {
 /// Fails naming `op`, both shapes and the dimension if they do not fit.
 Broadcast broadcast(const char* op, const Shape& a, const Shape& b);
 
-enum class Arithmetic { add, sub, mul, div, equal /* 1 or 0 */ };
+enum class Arithmetic { add, sub, mul, div, equal /* 1 or 0 */ };  // in the order of kernels::functions::Arithmetic
 /// a ∘ b with broadcasting, plain numbers: nothing is recorded. Both of one floating-point type.
 Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& a, const Tensor& b);
 

@@ -5,6 +5,7 @@
 #include "broadcast.hpp"
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 
@@ -51,35 +52,28 @@ SSLCAKE_INLINE Broadcast broadcast(const char* op, const Shape& a, const Shape& 
 template <class F, class T>
 void arithmetic_row(const T* __restrict a, std::int64_t step_a, const T* __restrict b, std::int64_t step_b, T* __restrict y,
                     std::int64_t n) {
-  constexpr F f{};
   if (step_a == 0) {
     const T value = *a;
-    for (std::int64_t i = 0; i < n; ++i) y[i] = f(value, b[i]);
+    for (std::int64_t i = 0; i < n; ++i) y[i] = F::value(value, b[i]);
   } else if (step_b == 0) {
     const T value = *b;
-    for (std::int64_t i = 0; i < n; ++i) y[i] = f(a[i], value);
+    for (std::int64_t i = 0; i < n; ++i) y[i] = F::value(a[i], value);
   } else {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+    for (std::int64_t i = 0; i < n; ++i) y[i] = F::value(a[i], b[i]);
   }
 }
 
 template <class T>
 using ArithmeticRow = void (*)(const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t);
 
-struct Add { template <class T> T operator()(T a, T b) const { return a + b; } };
-struct Sub { template <class T> T operator()(T a, T b) const { return a - b; } };
-struct Mul { template <class T> T operator()(T a, T b) const { return a * b; } };
-struct Div { template <class T> T operator()(T a, T b) const { return a / b; } };
-struct Equal { template <class T> T operator()(T a, T b) const { return a == b ? T(1) : T(0); } };
-
 template <class T>
 ArithmeticRow<T> arithmetic_row_of(Arithmetic kind) {
   switch (kind) {
-    case Arithmetic::add: return arithmetic_row<Add, T>;
-    case Arithmetic::sub: return arithmetic_row<Sub, T>;
-    case Arithmetic::mul: return arithmetic_row<Mul, T>;
-    case Arithmetic::div: return arithmetic_row<Div, T>;
-    default: return arithmetic_row<Equal, T>;
+    case Arithmetic::add: return arithmetic_row<kernels::functions::Add, T>;
+    case Arithmetic::sub: return arithmetic_row<kernels::functions::Sub, T>;
+    case Arithmetic::mul: return arithmetic_row<kernels::functions::Mul, T>;
+    case Arithmetic::div: return arithmetic_row<kernels::functions::Div, T>;
+    default: return arithmetic_row<kernels::functions::Equal, T>;
   }
 }
 
@@ -130,10 +124,25 @@ void for_each_row(const Broadcast& p, std::int64_t begin, std::int64_t end, Row&
   }
 }
 
+inline kernels::cuda::BroadcastPlan plan_for_cuda(const Broadcast& p) {
+  kernels::cuda::BroadcastPlan plan;
+  plan.rank = p.rank;
+  std::copy_n(p.extent.begin(), p.rank, plan.extent);
+  std::copy_n(p.step_a.begin(), p.rank, plan.step_a);
+  std::copy_n(p.step_b.begin(), p.rank, plan.step_b);
+  return plan;
+}
+
 SSLCAKE_INLINE Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& a, const Tensor& b) {
   check_same_type(op, a, b);
   const Broadcast plan = broadcast(op, a.shape(), b.shape());
-  Tensor y(plan.shape, a.dtype());
+  const bool cuda = on_cuda(op, a, b);
+  Tensor y(plan.shape, a.dtype(), a.device());
+  if (cuda) {
+    kernels::cuda::table().elementwise.arithmetic(static_cast<int>(kind), a.dtype(), plan_for_cuda(plan), a.address(),
+                                                  b.address(), y.mutable_address());
+    return y;
+  }
   void* to = y.mutable_raw();
   const std::int64_t step_a = plan.rank ? plan.step_a[static_cast<std::size_t>(plan.rank - 1)] : 1;
   const std::int64_t step_b = plan.rank ? plan.step_b[static_cast<std::size_t>(plan.rank - 1)] : 1;
@@ -156,8 +165,12 @@ SSLCAKE_INLINE Tensor arithmetic(Arithmetic kind, const char* op, const Tensor& 
 }
 
 SSLCAKE_INLINE Tensor repeat_to(const Tensor& t, const Shape& shape) {
-  Tensor y(shape, t.dtype());
+  Tensor y(shape, t.dtype(), t.device());
   const Broadcast plan = broadcast("repeat_to", shape, t.shape());
+  if (on_cuda("repeat_to", t)) {
+    kernels::cuda::table().elementwise.repeat_to(t.dtype(), plan_for_cuda(plan), t.address(), y.mutable_address());
+    return y;
+  }
   const bool fill = plan.rank > 0 && plan.step_b[static_cast<std::size_t>(plan.rank - 1)] == 0;
   dispatch_real(t.dtype(), "repeat_to", [&](auto zero) {
     using T = decltype(zero);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../core/threads.hpp"
+#include "arithmetic.hpp"
 #include "conv.hpp"
 #include "conv_pass.hpp"
 #include "elementwise.hpp"
@@ -12,6 +13,11 @@ namespace detail {
 
 /// y (N,OH,OW,O) += bias (O), in place.
 inline void add_channel_bias(Tensor& y, const Tensor& bias) {
+  if (on_cuda("conv2d", y, bias)) {
+    const NoGrad without;
+    y = add(y, bias.to(y.dtype()));
+    return;
+  }
   const std::int64_t channels = bias.numel(), rows = channels ? y.numel() / channels : 0;
   dispatch_floating(y.dtype(), "conv2d", [&](auto zero) {
     using S = decltype(zero);
@@ -29,11 +35,10 @@ inline void add_channel_bias(Tensor& y, const Tensor& bias) {
 
 SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   const auto s = detail::conv_shape("conv2d", x, weight, options);
-  Tensor y = detail::conv_forward(s, x, weight);
-  if (bias.defined()) {
-    detail::expect_operand("conv2d", "bias", bias, Shape{s.o}, detail::parameter_type(x.dtype()));
-    detail::add_channel_bias(y, bias);
-  }
+  if (bias.defined()) detail::expect_operand("conv2d", "bias", bias, Shape{s.o}, detail::parameter_type(x.dtype()));
+  const bool fused = detail::on_cuda("conv2d", x, weight, bias) && x.numel() > 0 && weight.numel() > 0;
+  Tensor y = detail::conv_forward(s, x, weight, fused ? bias : Tensor{});
+  if (bias.defined() && !fused) detail::add_channel_bias(y, bias);
   // The input is needed for dw only, the weight for dx only.
   autograd::Saved sx, sw;
   if (weight.requires_grad()) sx = autograd::Saved(x);
@@ -88,6 +93,7 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
                              dilation.h,
                              dilation.w,
                              groups};
+  detail::on_cuda(op, x, weight, bias);  // fails where they are on different devices
   Tensor y = detail::conv_input_grad(s, x, weight);
   if (bias.defined()) {
     detail::expect_operand(op, "bias", bias, Shape{s.c}, x.dtype());

@@ -40,9 +40,12 @@ inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, c
                              bool relu, const Tensor& residual) {
   const bool recording = autograd::will_record({x, weight, norm.gamma, norm.beta, residual});
   ChannelMoments moments;
-  Tensor z = wants_batch_statistics(norm)
-                 ? conv_forward_moments(shape, x, weight, norm.running_mean, moments.mean, moments.variance)
-                 : conv_forward(shape, x, weight);
+  Tensor z;
+  if (!wants_batch_statistics(norm)) z = conv_forward(shape, x, weight);
+  else if (!on_cuda("conv_norm_act", x, weight))
+    z = conv_forward_moments(shape, x, weight, norm.running_mean, moments.mean, moments.variance);
+  else if (!conv_forward_moments_on_device(shape, x, weight, z, moments.mean_on_device, moments.variance_on_device))
+    z = conv_forward(shape, x, weight);
   ChannelStatistics statistics = channel_statistics("conv_norm_act", z, norm, std::move(moments));
   Tensor y = normalise_channels(z, statistics, norm.gamma, norm.beta, residual, relu, !recording);
   if (!recording) return autograd::record("conv_norm_act", {}, y, nullptr);
@@ -60,8 +63,8 @@ inline Tensor conv_norm_relu(const kernels::ConvShape& shape, const Tensor& x, c
     Tensor dy = b.take_grad();
     if (mask != ReluGradient::from_result) b.give(4, dy);  // the residual is added behind everything but the ReLU
     // z belongs to this unit alone, which overwrites it: all who needed the result have had it.
-    auto grads = normalise_channels_grad(std::move(dy), std::move(unit->z), unit->statistics, unit->gamma.get(), unit->beta.get(), mask,
-                                         sy.get(), b.needs(0) || b.needs(1));
+    auto grads = normalise_channels_grad(std::move(dy), std::move(unit->z), unit->statistics, unit->gamma.get(), unit->beta.get(),
+                                         mask, sy.get(), b.needs(0) || b.needs(1));
     b.give(2, std::move(grads.dgamma));
     b.give(3, std::move(grads.dbeta));
     if (mask == ReluGradient::from_result) b.give(4, std::move(grads.masked));

@@ -7,6 +7,7 @@
 #include "../core/threads.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
+#include "on_device.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
@@ -17,14 +18,16 @@ struct DropoutMask {
   std::uint64_t call;
   double p;
 
+  /// Kept if a uniform 32-bit word is at least p·2³². p = 1 keeps nothing: 2³² is above every word.
+  std::uint64_t limit() const { return static_cast<std::uint64_t>(std::ceil(p * 0x1p32)); }
+  double factor() const { return p < 1 ? 1 / (1 - p) : 0; }
+
   /// to = from·m/(1 − p). The same function for values and for gradients.
   template <class T>
   void apply(const T* from, T* to, std::int64_t n) const {
     using C = compute_t<T>;
-    // Kept if a uniform 32-bit word is at least p·2³². p = 1 keeps nothing: 2³² is above every word.
-    const auto limit = static_cast<std::uint64_t>(std::ceil(p * 0x1p32));
-    const C scale = p < 1 ? static_cast<C>(1 / (1 - p)) : C(0);
-    parallel_for((n + 3) / 4, 1 << 12, [&](std::int64_t begin, std::int64_t end) {
+    const C scale = static_cast<C>(factor());
+    parallel_for((n + 3) / 4, 1 << 12, [&, limit = limit()](std::int64_t begin, std::int64_t end) {
       for (auto block = begin; block < end; ++block) {
         const auto words = sslcake::detail::philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
                                                     static_cast<std::uint32_t>(call), static_cast<std::uint32_t>(call >> 32)},
@@ -37,7 +40,10 @@ struct DropoutMask {
 
   Tensor apply(const Tensor& x) const {
     Tensor y = empty_like(x);
-    dispatch_floating(x.dtype(), "dropout", [&](auto zero) {
+    if (on_cuda("dropout", x))
+      kernels::cuda::table().shape.dropout(x.dtype(), x.numel(), x.address(), y.mutable_address(), key0, key1, call, limit(),
+                                           static_cast<float>(factor()));
+    else dispatch_floating(x.dtype(), "dropout", [&](auto zero) {
       using T = decltype(zero);
       apply(x.data<T>(), y.mutable_data<T>(), x.numel());
     });

@@ -1,31 +1,22 @@
-// How elementwise ops are made (internal). An op is a name, two small functions and what its gradient needs to see:
+// How elementwise ops are made (internal). An op is a name and a function with its derivative (kernels/functions.hpp):
 //
-//   Tensor tanh(const Tensor& x) {
-//     return unary("tanh", x, Keep::output, {}, [](auto x, auto) { return std::tanh(x); },
-//                  [](auto y, auto dy, auto) { return dy * (1 - y * y); });   // d tanh(x)/dx = 1 − tanh²(x)
-//   }
+//   Tensor tanh(const Tensor& x) { return unary<Tanh>("tanh", x); }
 //
-// The functions are compiled for float and double only; bfloat16 is widened to float a block at a time. Everything but
-// the innermost loop is compiled once: it calls the loops through pointers.
+// On the CPU the functions are compiled for float and double only; bfloat16 is widened to float a block at a time.
+// Everything but the innermost loop is compiled once: it calls the loops through pointers. On CUDA the function is known by
+// its number.
 #pragma once
 
 #include <cstdint>
 
 #include "../autograd/tape.hpp"
+#include "../kernels/functions.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 
-/// Numbers that an op was called with (a slope, a bound), passed to its functions as `c.a` and `c.b` in their type.
-struct Constants {
-  double a = 0, b = 0;
-};
-template <class T>
-struct ConstantsOf {
-  T a, b;
-};
-
-/// What the gradient function sees as its first argument: the op's input or its result.
-enum class Keep { nothing, input, output };
+using kernels::functions::Constants;
+using kernels::functions::ConstantsOf;
+using kernels::functions::Keep;
 
 /// Fails unless `x` is defined and float32, float64 or bfloat16.
 void check_floating(const char* op, const Tensor& x);
@@ -42,26 +33,27 @@ struct UnaryLoops {
   UnaryValue<double> value64;
   UnaryGradient<float> gradient32;
   UnaryGradient<double> gradient64;
+  int id;  // in functions::Unary
 };
 Tensor unary_op(const char* op, const Tensor& x, Keep keep, Constants c, const UnaryLoops& loops);
 
-template <class Value, class T>
+template <class F, class T>
 void unary_value(const T* __restrict x, T* __restrict y, std::int64_t n, Constants c) {
   const ConstantsOf<T> k{static_cast<T>(c.a), static_cast<T>(c.b)};
-  for (std::int64_t i = 0; i < n; ++i) y[i] = Value{}(x[i], k);
+  for (std::int64_t i = 0; i < n; ++i) y[i] = F::value(x[i], k);
 }
-template <class Gradient, class T>
+template <class F, class T>
 void unary_gradient(const T* __restrict kept, const T* __restrict dy, T* __restrict dx, std::int64_t n, Constants c) {
   const ConstantsOf<T> k{static_cast<T>(c.a), static_cast<T>(c.b)};
-  for (std::int64_t i = 0; i < n; ++i) dx[i] = Gradient{}(kept[i], dy[i], k);
+  for (std::int64_t i = 0; i < n; ++i) dx[i] = F::gradient(kept[i], dy[i], k);
 }
 
-/// y = value(x, c); dL/dx = gradient(kept, dL/dy, c), where kept is x or y as `keep` says. Captureless lambdas only.
-template <class Value, class Gradient>
-Tensor unary(const char* op, const Tensor& x, Keep keep, Constants c, Value, Gradient) {
-  static constexpr UnaryLoops loops{unary_value<Value, float>, unary_value<Value, double>, unary_gradient<Gradient, float>,
-                                    unary_gradient<Gradient, double>};
-  return unary_op(op, x, keep, c, loops);
+/// y = F::value(x, c); dL/dx = F::gradient(kept, dL/dy, c), where kept is x or y as F::keep says.
+template <class F>
+Tensor unary(const char* op, const Tensor& x, Constants c = {}) {
+  static constexpr UnaryLoops loops{unary_value<F, float>, unary_value<F, double>, unary_gradient<F, float>,
+                                    unary_gradient<F, double>, kernels::functions::id_in<F, kernels::functions::Unary>};
+  return unary_op(op, x, F::keep, c, loops);
 }
 
 // --- two tensors of one shape (losses) -------------------------------------------------------------------------
@@ -73,6 +65,7 @@ struct PairLoops {
   PairValue<double> value64;
   PairGradient<float> gradient32[2];
   PairGradient<double> gradient64[2];
+  int id;  // in functions::Pair
 };
 Tensor pair_op(const char* op, const Tensor& x, const Tensor& t, Constants c, const PairLoops& loops);
 
@@ -89,11 +82,36 @@ void pair_gradient(const T* __restrict x, const T* __restrict t, const T* __rest
 }
 
 /// y = value(x, t, c) with partial derivatives slope_x(x, t, c) and slope_t(x, t, c). float32 and float64.
-template <class Value, class SlopeX, class SlopeT>
-Tensor pair(const char* op, const Tensor& x, const Tensor& t, Constants c, Value, SlopeX, SlopeT) {
+template <class Value, class SlopeOfX, class SlopeOfT>
+Tensor pair(const char* op, const Tensor& x, const Tensor& t, Constants c, Value, SlopeOfX, SlopeOfT) {
   static constexpr PairLoops loops{pair_value<Value, float>, pair_value<Value, double>,
-                                   {pair_gradient<SlopeX, float>, pair_gradient<SlopeT, float>},
-                                   {pair_gradient<SlopeX, double>, pair_gradient<SlopeT, double>}};
+                                   {pair_gradient<SlopeOfX, float>, pair_gradient<SlopeOfT, float>},
+                                   {pair_gradient<SlopeOfX, double>, pair_gradient<SlopeOfT, double>},
+                                   -1};  // the CPU only
+  return pair_op(op, x, t, c, loops);
+}
+
+// F's functions as the objects that these loops call.
+template <class F>
+struct ValueOf {
+  template <class T> T operator()(T x, T t, ConstantsOf<T> c) const { return F::value(x, t, c); }
+};
+template <class F>
+struct SlopeX {
+  template <class T> T operator()(T x, T t, ConstantsOf<T> c) const { return F::slope_x(x, t, c); }
+};
+template <class F>
+struct SlopeT {
+  template <class T> T operator()(T x, T t, ConstantsOf<T> c) const { return F::slope_t(x, t, c); }
+};
+
+/// The same with F::value, F::slope_x and F::slope_t of functions.hpp, on any device.
+template <class F>
+Tensor pair(const char* op, const Tensor& x, const Tensor& t, Constants c = {}) {
+  static constexpr PairLoops loops{pair_value<ValueOf<F>, float>, pair_value<ValueOf<F>, double>,
+                                   {pair_gradient<SlopeX<F>, float>, pair_gradient<SlopeT<F>, float>},
+                                   {pair_gradient<SlopeX<F>, double>, pair_gradient<SlopeT<F>, double>},
+                                   kernels::functions::id_in<F, kernels::functions::Pair>};
   return pair_op(op, x, t, c, loops);
 }
 

@@ -4,6 +4,7 @@
 
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 
 namespace sslcake::inline v0::ops::detail {
 
@@ -23,8 +24,12 @@ SSLCAKE_INLINE void check_same_type(const char* op, const Tensor& a, const Tenso
     fail(op, "expected two tensors of one type, got ", a.dtype(), " and ", b.dtype(), "; convert one with ops::cast");
 }
 
-inline Tensor unary_forward(const Tensor& x, Constants c, const UnaryLoops& loops) {
+inline Tensor unary_forward(const char* op, const Tensor& x, Constants c, const UnaryLoops& loops) {
   Tensor y = empty_like(x);
+  if (on_cuda(op, x)) {
+    kernels::cuda::table().elementwise.unary_value(loops.id, x.dtype(), x.numel(), x.address(), y.mutable_address(), c.a, c.b);
+    return y;
+  }
   void* to = y.mutable_raw();
   parallel_for(x.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
     switch (x.dtype()) {
@@ -43,8 +48,13 @@ inline Tensor unary_forward(const Tensor& x, Constants c, const UnaryLoops& loop
   return y;
 }
 
-inline Tensor unary_backward(const Tensor& kept, const Tensor& dy, Constants c, const UnaryLoops& loops) {
+inline Tensor unary_backward(const char* op, const Tensor& kept, const Tensor& dy, Constants c, const UnaryLoops& loops) {
   Tensor dx = empty_like(dy);
+  if (on_cuda(op, kept, dy)) {
+    kernels::cuda::table().elementwise.unary_gradient(loops.id, dy.dtype(), dy.numel(), kept.address(), dy.address(),
+                                                      dx.mutable_address(), c.a, c.b);
+    return dx;
+  }
   void* to = dx.mutable_raw();
   parallel_for(dy.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
     const auto n = end - begin;
@@ -69,11 +79,11 @@ inline Tensor unary_backward(const Tensor& kept, const Tensor& dy, Constants c, 
 
 SSLCAKE_INLINE Tensor unary_op(const char* op, const Tensor& x, Keep keep, Constants c, const UnaryLoops& loops) {
   check_floating(op, x);
-  Tensor y = unary_forward(x, c, loops);
+  Tensor y = unary_forward(op, x, c, loops);
   const auto kept = keep == Keep::nothing ? autograd::Saved() : autograd::Saved(keep == Keep::input ? x : y);
-  return autograd::record(op, {x}, y, [kept, c, &loops](autograd::Backward& b) {
+  return autograd::record(op, {x}, y, [op, kept, c, &loops](autograd::Backward& b) {
     // A gradient that needs neither input nor result gets dy in its place, unread.
-    b.give(0, unary_backward(kept.defined() ? kept.get() : b.grad(), b.grad(), c, loops));
+    b.give(0, unary_backward(op, kept.defined() ? kept.get() : b.grad(), b.grad(), c, loops));
   });
 }
 
@@ -82,32 +92,46 @@ SSLCAKE_INLINE Tensor pair_op(const char* op, const Tensor& x, const Tensor& t, 
   check_same_type(op, x, t);
   if (!(x.shape() == t.shape())) fail(op, "expected two tensors of one shape, got ", x.shape(), " and ", t.shape());
   Tensor y = empty_like(x);
-  void* to = y.mutable_raw();
-  parallel_for(x.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
-    const auto n = end - begin;
-    if (x.dtype() == DType::float32)
-      loops.value32(x.data<float>() + begin, t.data<float>() + begin, static_cast<float*>(to) + begin, n, c);
-    else
-      loops.value64(x.data<double>() + begin, t.data<double>() + begin, static_cast<double*>(to) + begin, n, c);
-  });
-  return autograd::record(op, {x, t}, y, [sx = autograd::Saved(x), st = autograd::Saved(t), c, &loops](autograd::Backward& b) {
-    const Tensor &x = sx.get(), &t = st.get(), &dy = b.grad();
-    for (int which = 0; which < 2; ++which) {
-      if (!b.needs(which)) continue;
-      Tensor dx = empty_like(dy);
-      void* to = dx.mutable_raw();
-      parallel_for(dy.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
-        const auto n = end - begin;
-        if (dy.dtype() == DType::float32)
-          loops.gradient32[which](x.data<float>() + begin, t.data<float>() + begin, dy.data<float>() + begin,
-                                  static_cast<float*>(to) + begin, n, c);
-        else
-          loops.gradient64[which](x.data<double>() + begin, t.data<double>() + begin, dy.data<double>() + begin,
-                                  static_cast<double*>(to) + begin, n, c);
+  const bool cuda = on_cuda(op, x, t);
+  if (cuda && loops.id < 0) fail(op, "this loss is computed on the CPU only; move the tensors with to(Device::cpu)");
+  if (cuda) {
+    kernels::cuda::table().elementwise.pair_value(loops.id, x.dtype(), x.numel(), x.address(), t.address(), y.mutable_address(),
+                                                  c.a, c.b);
+  } else {
+    void* to = y.mutable_raw();
+    parallel_for(x.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
+      const auto n = end - begin;
+      if (x.dtype() == DType::float32)
+        loops.value32(x.data<float>() + begin, t.data<float>() + begin, static_cast<float*>(to) + begin, n, c);
+      else
+        loops.value64(x.data<double>() + begin, t.data<double>() + begin, static_cast<double*>(to) + begin, n, c);
+    });
+  }
+  return autograd::record(
+      op, {x, t}, y, [op, sx = autograd::Saved(x), st = autograd::Saved(t), c, &loops](autograd::Backward& b) {
+        const Tensor &x = sx.get(), &t = st.get(), &dy = b.grad();
+        for (int which = 0; which < 2; ++which) {
+          if (!b.needs(which)) continue;
+          Tensor dx = empty_like(dy);
+          if (on_cuda(op, x, t, dy)) {
+            kernels::cuda::table().elementwise.pair_gradient(loops.id, which, dy.dtype(), dy.numel(), x.address(), t.address(),
+                                                             dy.address(), dx.mutable_address(), c.a, c.b);
+            b.give(which, dx);
+            continue;
+          }
+          void* to = dx.mutable_raw();
+          parallel_for(dy.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
+            const auto n = end - begin;
+            if (dy.dtype() == DType::float32)
+              loops.gradient32[which](x.data<float>() + begin, t.data<float>() + begin, dy.data<float>() + begin,
+                                      static_cast<float*>(to) + begin, n, c);
+            else
+              loops.gradient64[which](x.data<double>() + begin, t.data<double>() + begin, dy.data<double>() + begin,
+                                      static_cast<double*>(to) + begin, n, c);
+          });
+          b.give(which, dx);
+        }
       });
-      b.give(which, dx);
-    }
-  });
 }
 
 }  // namespace sslcake::inline v0::ops::detail

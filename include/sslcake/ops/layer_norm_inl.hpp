@@ -9,6 +9,7 @@
 #include "../core/threads.hpp"
 #include "layer_norm.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "spatial.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -28,11 +29,14 @@ double row_sum(std::int64_t n, Term term) {
   return total;
 }
 
-/// Mean and 1/deviation of each row.
+/// Mean and 1/deviation of each row; on CUDA float32 (2, rows) instead.
 struct RowStatistics {
   std::vector<double> mean, inverse_deviation;
-  explicit RowStatistics(std::int64_t rows)
-      : mean(static_cast<std::size_t>(rows)), inverse_deviation(static_cast<std::size_t>(rows)) {}
+  Tensor on_device;
+  RowStatistics(std::int64_t rows, bool cuda) {
+    if (cuda) on_device = Tensor(Shape{2, rows}, DType::float32, Device::cuda);
+    else mean.resize(static_cast<std::size_t>(rows)), inverse_deviation.resize(static_cast<std::size_t>(rows));
+  }
 };
 
 /// y is of type T, or bfloat16.
@@ -104,6 +108,23 @@ void layer_norm_grad(const S* dy, const T* x, const T* gamma, std::int64_t rows,
   }
 }
 
+// The two on CUDA.
+inline void layer_norm_on_cuda(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t rows, std::int64_t width,
+                               double eps, RowStatistics& s, Tensor& y) {
+  const auto at = [](const Tensor& t) { return static_cast<const float*>(t.address()); };
+  auto* mean = static_cast<float*>(s.on_device.mutable_address());
+  kernels::cuda::table().norm.layer_norm(y.dtype(), rows, width, at(x), at(gamma), at(beta), eps, mean, mean + rows,
+                                         y.mutable_address());
+}
+inline void layer_norm_grad_on_cuda(const Tensor& dy, const Tensor& x, const Tensor& gamma, std::int64_t rows, std::int64_t width,
+                                    const RowStatistics& s, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
+  const auto at = [](const Tensor& t) { return static_cast<const float*>(t.address()); };
+  const auto to = [](Tensor& t) { return static_cast<float*>(t.mutable_address()); };
+  const float* mean = at(s.on_device);
+  kernels::cuda::table().norm.layer_norm_grad(dy.dtype(), rows, width, dy.address(), at(x), at(gamma), mean, mean + rows, to(dx),
+                                              to(dgamma), to(dbeta));
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const LayerNormOptions& options) {
@@ -119,35 +140,44 @@ SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Ten
   if (beta.defined()) detail::expect_operand(op, "beta", beta, normalised, x.dtype());
   const std::int64_t width = normalised.numel(), rows = x.shape().span(0, x.rank() - options.dims);
   if (options.to_bfloat16 && x.dtype() != DType::float32) fail(op, "expected float32 to be rounded to bfloat16, got ", x.dtype());
-  Tensor y(x.shape(), options.to_bfloat16 ? DType::bfloat16 : x.dtype());
-  const auto s = std::make_shared<detail::RowStatistics>(rows);
-  dispatch_real(x.dtype(), op, [&](auto zero) {
-    using T = decltype(zero);
-    const auto run = [&](auto* to) {
-      detail::layer_norm_rows(x.data<T>(), gamma.data<T>(), beta.data<T>(), rows, width, options.eps, *s, to);
-    };
-    if (width == 0) return;
-    if constexpr (std::is_same_v<T, float>)
-      if (options.to_bfloat16) return run(y.mutable_data<bfloat16>());
-    run(y.mutable_data<T>());
-  });
+  const bool cuda = detail::on_cuda(op, x, gamma, beta);
+  if (cuda && x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+  Tensor y(x.shape(), options.to_bfloat16 ? DType::bfloat16 : x.dtype(), x.device());
+  const auto s = std::make_shared<detail::RowStatistics>(rows, cuda);
+  if (cuda && y.numel() > 0) detail::layer_norm_on_cuda(x, gamma, beta, rows, width, options.eps, *s, y);
+  else if (!cuda)
+    dispatch_real(x.dtype(), op, [&](auto zero) {
+      using T = decltype(zero);
+      const auto run = [&](auto* to) {
+        detail::layer_norm_rows(x.data<T>(), gamma.data<T>(), beta.data<T>(), rows, width, options.eps, *s, to);
+      };
+      if (width == 0) return;
+      if constexpr (std::is_same_v<T, float>)
+        if (options.to_bfloat16) return run(y.mutable_data<bfloat16>());
+      run(y.mutable_data<T>());
+    });
   return autograd::record(
       "layer_norm", {x, gamma, beta}, y,
       [s, rows, width, normalised, sx = autograd::Saved(x), sg = autograd::Saved(gamma)](autograd::Backward& b) {
         const Tensor& x = sx.get();
-        Tensor dx = b.needs(0) ? empty_like(x) : Tensor{}, dgamma = zeros(normalised, x.dtype()),
-               dbeta = zeros(normalised, x.dtype());
-        dispatch_real(x.dtype(), "layer_norm", [&](auto zero) {
-          using T = decltype(zero);
-          const auto run = [&](const auto* dy) {
-            detail::layer_norm_grad(dy, x.data<T>(), sg.get().template data<T>(), rows, width, *s, dx.mutable_data<T>(),
-                                    dgamma.mutable_data<T>(), dbeta.mutable_data<T>());
-          };
-          if (width == 0) return;
-          if constexpr (std::is_same_v<T, float>)
-            if (b.grad().dtype() == DType::bfloat16) return run(b.grad().data<bfloat16>());
-          run(b.grad().data<T>());
-        });
+        const bool cuda = detail::on_cuda("layer_norm", b.grad(), x), fills = cuda && x.numel() > 0;  // CUDA writes every number
+        const auto sums = [&] {
+          return fills ? empty(normalised, x.dtype(), x.device()) : zeros(normalised, x.dtype(), x.device());
+        };
+        Tensor dx = b.needs(0) ? empty_like(x) : Tensor{}, dgamma = sums(), dbeta = sums();
+        if (fills) detail::layer_norm_grad_on_cuda(b.grad(), x, sg.get(), rows, width, *s, dx, dgamma, dbeta);
+        else if (!cuda)
+          dispatch_real(x.dtype(), "layer_norm", [&](auto zero) {
+            using T = decltype(zero);
+            const auto run = [&](const auto* dy) {
+              detail::layer_norm_grad(dy, x.data<T>(), sg.get().template data<T>(), rows, width, *s, dx.mutable_data<T>(),
+                                      dgamma.mutable_data<T>(), dbeta.mutable_data<T>());
+            };
+            if (width == 0) return;
+            if constexpr (std::is_same_v<T, float>)
+              if (b.grad().dtype() == DType::bfloat16) return run(b.grad().data<bfloat16>());
+            run(b.grad().data<T>());
+          });
         b.give(0, dx);
         b.give(1, dgamma);
         b.give(2, dbeta);

@@ -8,11 +8,17 @@
 #include "elementwise.hpp"
 #include "loops.hpp"
 #include "losses.hpp"
+#include "on_device.hpp"
 #include "reduce.hpp"
 #include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
+
+/// Fails unless the type is the one that losses are computed in on CUDA.
+inline void check_float32_on_cuda(const char* op, const Tensor& x) {
+  if (x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+}
 
 /// Losses are computed in float32 at least.
 inline Tensor at_least_float32(const char* op, const Tensor& x) {
@@ -37,6 +43,8 @@ struct CrossEntropyRows {
   double smoothing;
   std::int64_t ignored;
   bool weighted;
+
+  kernels::cuda::CrossEntropyRows for_cuda() const { return {rows, classes, static_cast<float>(smoothing), ignored}; }
 
   /// −(1 − s)·w_t·log p_t − (s/C)·Σ_c w_c·log p_c for one row of logits.
   template <class T>
@@ -71,6 +79,27 @@ struct CrossEntropyRows {
   }
 };
 
+/// What a mean over the rows divides by: Σ of the weights of those that count. On CUDA it stays there, a tensor of one element.
+inline Tensor cross_entropy_divisor(const CrossEntropyRows& part, const Tensor& target, const Tensor& weights,
+                                    const Tensor& like) {
+  if (on_cuda("cross_entropy", like)) {
+    Tensor divisor(Shape{}, DType::float32, like.device());
+    kernels::cuda::table().losses.cross_entropy_divisor(part.for_cuda(), static_cast<const std::int64_t*>(target.address()),
+                                                        static_cast<const float*>(weights.address()),
+                                                        static_cast<float*>(divisor.mutable_address()));
+    return divisor;
+  }
+  double divisor = 0;
+  const auto* targets = target.data<std::int64_t>();
+  dispatch_real(like.dtype(), "cross_entropy", [&](auto zero) {
+    using T = decltype(zero);
+    const T* w = part.weighted ? weights.data<T>() : nullptr;
+    for (std::int64_t r = 0; r < part.rows; ++r)
+      if (targets[r] != part.ignored) divisor += w ? static_cast<double>(w[targets[r]]) : 1.0;
+  });
+  return scalar(divisor, like.dtype());
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
@@ -90,17 +119,22 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
     detail::check_floating("cross_entropy", options.class_weights);
     if (!(options.class_weights.shape() == Shape{part.classes}))
       fail("cross_entropy", "expected class_weights (", part.classes, "), got ", options.class_weights.shape());
-    weights = options.class_weights.to(x.dtype());
+    weights = options.class_weights.to(x.dtype()).to(x.device());
   }
-  const auto* targets = target.data<std::int64_t>();
-  for (std::int64_t r = 0; r < part.rows; ++r)
-    if (targets[r] != part.ignored && (targets[r] < 0 || targets[r] >= part.classes))
-      fail("cross_entropy", "expected targets in [0,", part.classes, ") or ", part.ignored, ", got ", targets[r], " in row ", r);
-
-  Tensor losses(rows_shape, x.dtype());
-  double divisor = 1;
-  dispatch_real(x.dtype(), "cross_entropy", [&](auto zero) {
+  Tensor losses(rows_shape, x.dtype(), x.device());
+  if (detail::on_cuda("cross_entropy", x, target, weights)) {  // a target out of range gives a loss of NaN
+    detail::check_float32_on_cuda("cross_entropy", x);
+    kernels::cuda::table().losses.cross_entropy(part.for_cuda(), static_cast<const float*>(x.address()),
+                                                static_cast<const std::int64_t*>(target.address()),
+                                                static_cast<const float*>(weights.address()),
+                                                static_cast<float*>(losses.mutable_address()));
+  } else dispatch_real(x.dtype(), "cross_entropy", [&](auto zero) {
     using T = decltype(zero);
+    const auto* targets = target.data<std::int64_t>();
+    for (std::int64_t r = 0; r < part.rows; ++r)
+      if (targets[r] != part.ignored && (targets[r] < 0 || targets[r] >= part.classes))
+        fail("cross_entropy", "expected targets in [0,", part.classes, ") or ", part.ignored, ", got ", targets[r], " in row ",
+             r);
     const T* from = x.data<T>();
     const T* w = part.weighted ? weights.data<T>() : nullptr;
     T* to = losses.mutable_data<T>();
@@ -109,18 +143,19 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
                    for (auto r = begin; r < end; ++r)
                      to[r] = targets[r] == part.ignored ? T(0) : part.loss(from + r * part.classes, targets[r], w);
                  });
-    if (options.reduction != Reduction::mean) return;
-    divisor = 0;  // the mean is weighted: Σ loss / Σ weight of the rows that count
-    for (std::int64_t r = 0; r < part.rows; ++r)
-      if (targets[r] != part.ignored) divisor += w ? static_cast<double>(w[targets[r]]) : 1.0;
   });
   losses = autograd::record("cross_entropy", {x}, losses,
                             [sx = autograd::Saved(x), st = autograd::Saved(target), sw = autograd::Saved(weights),
                              part](autograd::Backward& b) {
     Tensor dx = empty_like(sx.get());
-    const auto* targets = st.get().data<std::int64_t>();
-    dispatch_real(dx.dtype(), "cross_entropy", [&](auto zero) {
+    if (detail::on_cuda("cross_entropy", dx, b.grad())) {
+      kernels::cuda::table().losses.cross_entropy_grad(
+          part.for_cuda(), static_cast<const float*>(sx.get().address()), static_cast<const std::int64_t*>(st.get().address()),
+          static_cast<const float*>(part.weighted ? sw.get().address() : nullptr), static_cast<const float*>(b.grad().address()),
+          static_cast<float*>(dx.mutable_address()));
+    } else dispatch_real(dx.dtype(), "cross_entropy", [&](auto zero) {
       using T = decltype(zero);
+      const auto* targets = st.get().data<std::int64_t>();
       const T *x = sx.get().data<T>(), *dy = b.grad().data<T>();
       const T* w = part.weighted ? sw.get().data<T>() : nullptr;
       T* to = dx.mutable_data<T>();
@@ -134,62 +169,41 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
     });
     b.give(0, dx);
   });
-  if (options.reduction == Reduction::mean) return div(sum(losses), divisor);
+  // The mean is weighted: Σ loss / Σ weight of the rows that count.
+  if (options.reduction == Reduction::mean) return div(sum(losses), detail::cross_entropy_divisor(part, target, weights, x));
   return detail::reduced("cross_entropy", losses, options.reduction);
 }
 
 SSLCAKE_INLINE Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  const auto losses = detail::pair(
-      "mse_loss", detail::at_least_float32("mse_loss", x), detail::at_least_float32("mse_loss", target), {},
-      [](auto x, auto t, auto) { return (x - t) * (x - t); }, [](auto x, auto t, auto) { return 2 * (x - t); },
-      [](auto x, auto t, auto) { return 2 * (t - x); });
+  const auto losses = detail::pair<kernels::functions::SquaredError>("mse_loss", detail::at_least_float32("mse_loss", x),
+                                                                     detail::at_least_float32("mse_loss", target));
   return detail::reduced("mse_loss", losses, reduction);
 }
 
 SSLCAKE_INLINE Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  const auto losses = detail::pair(
-      "l1_loss", detail::at_least_float32("l1_loss", x), detail::at_least_float32("l1_loss", target), {},
-      [](auto x, auto t, auto) { return std::abs(x - t); }, [](auto x, auto t, auto) { return decltype(x)((x > t) - (x < t)); },
-      [](auto x, auto t, auto) { return decltype(x)((t > x) - (t < x)); });
+  const auto losses = detail::pair<kernels::functions::AbsoluteError>("l1_loss", detail::at_least_float32("l1_loss", x),
+                                                                      detail::at_least_float32("l1_loss", target));
   return detail::reduced("l1_loss", losses, reduction);
 }
 
 SSLCAKE_INLINE Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction reduction) {
   if (!(delta > 0)) fail("huber_loss", "expected delta > 0, got ", delta);
-  const auto losses = detail::pair(
-      "huber_loss", detail::at_least_float32("huber_loss", x), detail::at_least_float32("huber_loss", target), {delta},
-      [](auto x, auto t, auto c) {
-        const auto d = std::abs(x - t);
-        return d <= c.a ? d * d / 2 : c.a * (d - c.a / 2);
-      },
-      [](auto x, auto t, auto c) { return std::clamp(x - t, -c.a, c.a); },
-      [](auto x, auto t, auto c) { return std::clamp(t - x, -c.a, c.a); });
+  const auto losses = detail::pair<kernels::functions::Huber>("huber_loss", detail::at_least_float32("huber_loss", x),
+                                                              detail::at_least_float32("huber_loss", target), {delta});
   return detail::reduced("huber_loss", losses, reduction);
 }
 
-// −log σ(x) = log(1 + e⁻ˣ) and −log(1 − σ(x)) = log(1 + eˣ), neither of which overflows or cancels.
-// d/dx: (1 − t) σ(x) − w t σ(−x);  d/dt: w log(1 + e⁻ˣ) − log(1 + eˣ).
 SSLCAKE_INLINE Tensor bce_with_logits(const Tensor& x, const Tensor& target, double positive_weight, Reduction reduction) {
-  const auto losses = detail::pair(
-      "bce_with_logits", detail::at_least_float32("bce_with_logits", x), detail::at_least_float32("bce_with_logits", target),
-      {positive_weight}, [](auto x, auto t, auto c) { return c.a * t * detail::log1p_exp(-x) + (1 - t) * detail::log1p_exp(x); },
-      [](auto x, auto t, auto c) { return (1 - t) * detail::logistic(x) - c.a * t * detail::logistic(-x); },
-      [](auto x, auto, auto c) { return c.a * detail::log1p_exp(-x) - detail::log1p_exp(x); });
+  const auto losses =
+      detail::pair<kernels::functions::BinaryCrossEntropy>("bce_with_logits", detail::at_least_float32("bce_with_logits", x),
+                                                           detail::at_least_float32("bce_with_logits", target), {positive_weight});
   return detail::reduced("bce_with_logits", losses, reduction);
 }
 
-// t log t → 0 as t → 0.   d/dx: −t;  d/dt: log t + 1 − x.  With t = e^u:  d/dx: −e^u;  d/du: e^u (u − x + 1).
 SSLCAKE_INLINE Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction, bool log_target) {
   const Tensor a = detail::at_least_float32("kl_div", x), b = detail::at_least_float32("kl_div", target);
-  const auto losses = log_target
-      ? detail::pair("kl_div", a, b, {},
-            [](auto x, auto u, auto) { return std::exp(u) * (u - x); },
-            [](auto, auto u, auto) { return -std::exp(u); },
-            [](auto x, auto u, auto) { return std::exp(u) * (u - x + 1); })
-      : detail::pair("kl_div", a, b, {},
-            [](auto x, auto t, auto) { return t == 0 ? -t * x : t * (std::log(t) - x); },
-            [](auto, auto t, auto) { return -t; },
-            [](auto x, auto t, auto) { return t == 0 ? decltype(x)(0) : std::log(t) + 1 - x; });
+  const auto losses = log_target ? detail::pair<kernels::functions::KlDivergenceOfLog>("kl_div", a, b)
+                                 : detail::pair<kernels::functions::KlDivergence>("kl_div", a, b);
   return detail::reduced("kl_div", losses, reduction);
 }
 
@@ -198,8 +212,13 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
   detail::check_real("normalize", x);
   if (!(eps > 0)) fail("normalize", "expected eps > 0, got ", eps);
   const auto line = detail::split_at("normalize", x.shape(), axis);
-  Tensor y = empty_like(x), norms(Shape{line.outer, line.inner}, x.dtype());
-  dispatch_real(x.dtype(), "normalize", [&](auto zero) {
+  Tensor y = empty_like(x), norms(Shape{line.outer, line.inner}, x.dtype(), x.device());
+  if (detail::on_cuda("normalize", x)) {
+    detail::check_float32_on_cuda("normalize", x);
+    kernels::cuda::table().losses.normalize(line.outer, line.extent, line.inner, static_cast<float>(eps),
+                                            static_cast<const float*>(x.address()), static_cast<float*>(y.mutable_address()),
+                                            static_cast<float*>(norms.mutable_address()));
+  } else dispatch_real(x.dtype(), "normalize", [&](auto zero) {
     using T = decltype(zero);
     const T* from = x.data<T>();
     T *to = y.mutable_data<T>(), *norm = norms.mutable_data<T>();
@@ -216,7 +235,12 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
   });
   return autograd::record("normalize", {x}, y, [sy = autograd::Saved(y), norms, line, eps](autograd::Backward& b) {
     Tensor dx = empty_like(b.grad());
-    dispatch_real(dx.dtype(), "normalize", [&](auto zero) {
+    if (detail::on_cuda("normalize", dx, norms)) {
+      kernels::cuda::table().losses.normalize_grad(
+          line.outer, line.extent, line.inner, static_cast<float>(eps), static_cast<const float*>(sy.get().address()),
+          static_cast<const float*>(b.grad().address()), static_cast<const float*>(norms.address()),
+          static_cast<float*>(dx.mutable_address()));
+    } else dispatch_real(dx.dtype(), "normalize", [&](auto zero) {
       using T = decltype(zero);
       const T *y = sy.get().data<T>(), *dy = b.grad().data<T>(), *norm = norms.data<T>();
       T* to = dx.mutable_data<T>();
@@ -245,7 +269,7 @@ SSLCAKE_INLINE Tensor cosine_similarity(const Tensor& a, const Tensor& b, int ax
   // Lengths are those of the repeated vectors. What is repeated along other axes only is normalised before, while it is small.
   const auto unit = [&](const Tensor& t) {
     const bool whole = -axis <= t.rank() && t.dim(axis) == shape[axis];
-    return normalize(whole ? t : add(t, zeros(shape, t.dtype())), axis, eps);
+    return normalize(whole ? t : add(t, zeros(shape, t.dtype(), t.device())), axis, eps);
   };
   return sum(mul(unit(x), unit(y)), {axis});
 }

@@ -9,6 +9,7 @@
 #include "conv_pass.hpp"
 #include "elementwise.hpp"
 #include "matmul.hpp"
+#include "on_device.hpp"
 #include "reduce.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -24,14 +25,11 @@ struct Product {
     kernels::gemm(transpose_a, transpose_b, m, n, k, a, std::max<std::int64_t>(1, transpose_a ? m : k), b,
                   std::max<std::int64_t>(1, transpose_b ? k : n), c, std::max<std::int64_t>(1, n), accumulate);
   }
+  kernels::cuda::MatrixProduct for_cuda() const {
+    return {.transpose_a = transpose_a, .transpose_b = transpose_b, .m = m, .n = n, .k = k,
+            .lda = transpose_a ? m : k, .ldb = transpose_b ? k : n, .ldc = n};
+  }
   double work() const { return static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k); }
-};
-
-/// Which matrix of A and of B makes which matrix of the result.
-struct Batches {
-  Shape shape;                      // the broadcast dimensions
-  std::vector<std::int64_t> a, b;   // matrix numbers, one for each result
-  bool repeats_a = false, repeats_b = false;
 };
 
 inline Shape without_matrix(const Shape& s) {
@@ -40,51 +38,76 @@ inline Shape without_matrix(const Shape& s) {
   return out;
 }
 
-inline Batches batches_of(const Shape& a, const Shape& b) {
-  Batches result;
-  const Shape batch_a = without_matrix(a), batch_b = without_matrix(b);
-  result.shape = broadcast("matmul", batch_a, batch_b).shape;
-  const std::int64_t count = result.shape.numel();
-  const auto number = [&](std::int64_t i, const Shape& batch) {
-    std::int64_t index = 0, step = 1;
-    for (int d = 1; d <= result.shape.rank(); ++d) {
-      const std::int64_t at = i % result.shape[-d];
-      i /= result.shape[-d];
-      if (d <= batch.rank()) {
-        if (batch[-d] != 1) index += at * step;
-        step *= batch[-d];
-      }
+/// How many matrices an operand, whose batch is `own`, moves on along dimension i of the whole batch; 0 where it is repeated.
+inline std::int64_t matrix_step(const Shape& batch, const Shape& own, int i) {
+  const int mine = i - batch.rank() + own.rank();
+  if (mine < 0 || own[mine] == 1) return 0;
+  std::int64_t step = 1;
+  for (int d = mine + 1; d < own.rank(); ++d) step *= own[d];
+  return step;
+}
+
+/// Which of the operand's matrices belongs to which matrix of the whole batch.
+inline std::vector<std::int64_t> matrix_numbers(const Shape& batch, const Shape& own) {
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(batch.numel()));
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    auto rest = static_cast<std::int64_t>(i);
+    for (int d = batch.rank() - 1; d >= 0; --d) {
+      numbers[i] += rest % batch[d] * matrix_step(batch, own, d);
+      rest /= batch[d];
     }
-    return index;
-  };
-  for (std::int64_t i = 0; i < count; ++i) {
-    result.a.push_back(number(i, batch_a));
-    result.b.push_back(number(i, batch_b));
   }
-  result.repeats_a = batch_a.numel() != count;
-  result.repeats_b = batch_b.numel() != count;
+  return numbers;
+}
+
+/// The dimensions before the matrices of A and B, and what they make together.
+struct Batches {
+  Shape a, b, all;
+};
+inline Batches batches_of(const Shape& a, const Shape& b) {
+  Batches result{without_matrix(a), without_matrix(b), {}};
+  result.all = broadcast("matmul", result.a, result.b).shape;
   return result;
 }
 
-/// to[to_number[i]] = or += product(a[a_number[i]], b[b_number[i]]) for all i. Small products share the threads, one
-/// each; large ones, and those that are summed into the same matrix, come in turn and use all threads themselves.
-template <class T>
-void run_products(const Product& p, const T* a, const std::vector<std::int64_t>& a_number, const T* b,
-                  const std::vector<std::int64_t>& b_number, T* to, const std::vector<std::int64_t>* to_number, bool sums) {
-  const auto count = static_cast<std::int64_t>(a_number.size());
-  const auto one = [&](std::int64_t i) {
-    const auto k = static_cast<std::size_t>(i);
-    const std::int64_t target = to_number ? (*to_number)[k] : i;
-    p.run(a + a_number[k] * p.m * p.k, b + b_number[k] * p.k * p.n, to + target * p.m * p.n, sums);
-  };
-  if (sums || count == 1 || p.work() > 1e7) {
-    for (std::int64_t i = 0; i < count; ++i) one(i);
-  } else {
-    const auto grain = std::max<std::int64_t>(1, static_cast<std::int64_t>(1e5 / std::max(1.0, p.work())));
-    parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (auto i = begin; i < end; ++i) one(i);
-    });
+/// C of `shape`: for every matrix of `batch` the product of its A and its B, summed where several have the same C. On the
+/// CPU, small products share the threads, one each; large ones, and those that are summed, come in turn and use all threads.
+inline Tensor multiply(const Product& p, const Shape& batch, const Tensor& a, const Shape& batch_a, const Tensor& b,
+                       const Shape& batch_b, const Shape& shape, const Shape& batch_c) {
+  if (on_cuda("matmul", a, b)) {
+    if (a.dtype() != DType::float32) fail("matmul", "expected float32 on cuda, got ", a.dtype());
+    Tensor c(shape, a.dtype(), a.device());
+    auto product = p.for_cuda();
+    for (int d = 0; d < batch.rank(); ++d)
+      product.dims[product.rank++] = {.extent = batch[d], .a = matrix_step(batch, batch_a, d) * p.m * p.k,
+                                      .b = matrix_step(batch, batch_b, d) * p.k * p.n,
+                                      .c = matrix_step(batch, batch_c, d) * p.m * p.n};
+    kernels::cuda::table().product.gemm(product, cuda_floats(a), cuda_floats(b), nullptr, cuda_floats(c));
+    return c;
   }
+  const bool sums = batch_c.numel() != batch.numel();
+  Tensor c = sums ? zeros(shape, a.dtype()) : Tensor(shape, a.dtype());
+  dispatch_real(a.dtype(), "matmul", [&](auto zero) {
+    using T = decltype(zero);
+    const auto in_a = matrix_numbers(batch, batch_a), in_b = matrix_numbers(batch, batch_b);
+    const auto in_c = matrix_numbers(batch, batch_c);
+    const auto count = static_cast<std::int64_t>(in_a.size());
+    const T *from_a = a.data<T>(), *from_b = b.data<T>();
+    T* to = c.mutable_data<T>();
+    const auto one = [&](std::int64_t number) {
+      const auto i = static_cast<std::size_t>(number);
+      p.run(from_a + in_a[i] * p.m * p.k, from_b + in_b[i] * p.k * p.n, to + in_c[i] * p.m * p.n, sums);
+    };
+    if (sums || count == 1 || p.work() > 1e7) {
+      for (std::int64_t i = 0; i < count; ++i) one(i);
+    } else {
+      const auto grain = std::max<std::int64_t>(1, static_cast<std::int64_t>(1e5 / std::max(1.0, p.work())));
+      parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = begin; i < end; ++i) one(i);
+      });
+    }
+  });
+  return c;
 }
 
 }  // namespace detail
@@ -101,51 +124,32 @@ SSLCAKE_INLINE Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a,
     fail("matmul", "the inner extents differ: ", transpose_a ? "transposed " : "", a.shape(), " times ",
          transpose_b ? "transposed " : "", b.shape());
   auto batches = detail::batches_of(a.shape(), b.shape());
-  Shape shape = batches.shape;
+  Shape shape = batches.all;
   shape.push_back(m);
   shape.push_back(n);
   if (!transpose_a && b.rank() == 2) {  // one matrix for the whole batch: one product with all rows
-    m *= static_cast<std::int64_t>(batches.a.size());
-    batches = detail::batches_of(Shape{m, k}, b.shape());
+    m *= batches.all.numel();
+    batches = {};
   }
-  Tensor y(shape, a.dtype());
-  dispatch_real(a.dtype(), "matmul", [&](auto zero) {
-    using T = decltype(zero);
-    detail::run_products(detail::Product{transpose_a, transpose_b, m, n, k}, a.data<T>(), batches.a, b.data<T>(), batches.b,
-                         y.mutable_data<T>(), nullptr, false);
-  });
+  const detail::Product product{transpose_a, transpose_b, m, n, k};
+  const Tensor y = detail::multiply(product, batches.all, a, batches.a, b, batches.b, shape, batches.all);
   return autograd::record(
       "matmul", {a, b}, y,
-      [sa = autograd::Saved(a), sb = autograd::Saved(b), transpose_a, transpose_b, m, n, k,
-       batches = std::move(batches)](autograd::Backward& g) {
+      [sa = autograd::Saved(a), sb = autograd::Saved(b), transpose_a, transpose_b, m, n, k, batches](autograd::Backward& g) {
         const Tensor &a = sa.get(), &b = sb.get(), &dy = g.grad();
-        std::vector<std::int64_t> all;
-        for (std::size_t i = 0; i < batches.a.size(); ++i) all.push_back(static_cast<std::int64_t>(i));
-        dispatch_real(a.dtype(), "matmul", [&](auto zero) {
-          using T = decltype(zero);
-          if (g.needs(0)) {
-            Tensor da = batches.repeats_a ? zeros_like(a) : empty_like(a);
-            if (transpose_a) {  // dA (k,m) = op(B) (k,n) · dYᵀ
-              detail::run_products(detail::Product{transpose_b, true, k, m, n}, b.data<T>(), batches.b, dy.data<T>(), all,
-                                   da.mutable_data<T>(), &batches.a, batches.repeats_a);
-            } else {  // dA (m,k) = dY · op(B)ᵀ
-              detail::run_products(detail::Product{false, !transpose_b, m, k, n}, dy.data<T>(), all, b.data<T>(), batches.b,
-                                   da.mutable_data<T>(), &batches.a, batches.repeats_a);
-            }
-            g.give(0, da);
-          }
-          if (g.needs(1)) {
-            Tensor db = batches.repeats_b ? zeros_like(b) : empty_like(b);
-            if (transpose_b) {  // dB (n,k) = dYᵀ · op(A)
-              detail::run_products(detail::Product{true, transpose_a, n, k, m}, dy.data<T>(), all, a.data<T>(), batches.a,
-                                   db.mutable_data<T>(), &batches.b, batches.repeats_b);
-            } else {  // dB (k,n) = op(A)ᵀ · dY
-              detail::run_products(detail::Product{!transpose_a, false, k, n, m}, a.data<T>(), batches.a, dy.data<T>(), all,
-                                   db.mutable_data<T>(), &batches.b, batches.repeats_b);
-            }
-            g.give(1, db);
-          }
-        });
+        const auto& [in_a, in_b, all] = batches;
+        if (g.needs(0)) {
+          if (transpose_a)  // dA (k,m) = op(B) (k,n) · dYᵀ
+            g.give(0, detail::multiply({transpose_b, true, k, m, n}, all, b, in_b, dy, all, a.shape(), in_a));
+          else  // dA (m,k) = dY · op(B)ᵀ
+            g.give(0, detail::multiply({false, !transpose_b, m, k, n}, all, dy, all, b, in_b, a.shape(), in_a));
+        }
+        if (g.needs(1)) {
+          if (transpose_b)  // dB (n,k) = dYᵀ · op(A)
+            g.give(1, detail::multiply({true, transpose_a, n, k, m}, all, dy, all, a, in_a, b.shape(), in_b));
+          else  // dB (k,n) = op(A)ᵀ · dY
+            g.give(1, detail::multiply({!transpose_a, false, k, n, m}, all, a, in_a, dy, all, b.shape(), in_b));
+        }
       });
 }
 
@@ -156,45 +160,78 @@ inline kernels::ConvShape rows_as_pixels(std::int64_t rows, std::int64_t in, std
   return {.n = rows, .h = 1, .w = 1, .c = in, .o = out};
 }
 
-inline Tensor linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t rows, std::int64_t in, std::int64_t out) {
+/// Whether a linear layer runs on CUDA, in a type that it has there.
+inline bool linear_on_cuda(const Tensor& x, const Tensor& other) {
+  if (!on_cuda("linear", x, other)) return false;
+  if (x.dtype() != DType::float32 && x.dtype() != DType::bfloat16)
+    fail("linear", "expected float32 or bfloat16 on cuda, got ", x.dtype());
+  return true;
+}
+
+inline Tensor linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t rows,
+                             std::int64_t in, std::int64_t out) {
   Shape shape = x.shape();
   shape[-1] = out;
-  Tensor y(shape, x.dtype());
-  if (x.dtype() == DType::bfloat16) {
-    kernels::conv2d_forward(rows_as_pixels(rows, in, out), x.data<bfloat16>(), weight.data<float>(), y.mutable_data<bfloat16>(), bias.data<float>());
-    return y;
+  Tensor y(shape, x.dtype(), x.device());
+  const Product product{false, true, rows, out, in};
+  if (linear_on_cuda(x, weight)) {
+    const auto& table = kernels::cuda::table();
+    const float *w = cuda_floats(weight), *row = bias.defined() ? cuda_floats(bias) : nullptr;
+    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(x), w, row, cuda_floats(y));
+    else table.convolution.forward(x.dtype(), rows_as_pixels(rows, in, out), x.address(), w, row, y.mutable_address());
+  } else if (x.dtype() == DType::bfloat16) {
+    kernels::conv2d_forward(rows_as_pixels(rows, in, out), x.data<bfloat16>(), weight.data<float>(), y.mutable_data<bfloat16>(),
+                            bias.data<float>());
+  } else {
+    dispatch_real(x.dtype(), "linear", [&](auto zero) {
+      using T = decltype(zero);
+      T* to = y.mutable_data<T>();
+      if (bias.defined())
+        for (std::int64_t r = 0; r < rows; ++r) std::copy_n(bias.data<T>(), out, to + r * out);
+      product.run(x.data<T>(), weight.data<T>(), to, bias.defined());
+    });
   }
-  dispatch_real(x.dtype(), "linear", [&](auto zero) {
-    using T = decltype(zero);
-    T* to = y.mutable_data<T>();
-    if (bias.defined())
-      for (std::int64_t r = 0; r < rows; ++r) std::copy_n(bias.data<T>(), out, to + r * out);
-    Product{false, true, rows, out, in}.run(x.data<T>(), weight.data<T>(), to, bias.defined());
-  });
   return y;
 }
 
-inline Tensor linear_input_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows, std::int64_t in, std::int64_t out) {
+inline Tensor linear_input_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows,
+                                std::int64_t in, std::int64_t out) {
   Tensor dx = empty_like(x);
-  if (x.dtype() == DType::bfloat16)
-    kernels::conv2d_input_grad(rows_as_pixels(rows, in, out), dy.data<bfloat16>(), weight.data<float>(), dx.mutable_data<bfloat16>());
-  else
+  const Product product{false, false, rows, in, out};
+  if (linear_on_cuda(dy, weight)) {
+    const auto& table = kernels::cuda::table();
+    const float* w = cuda_floats(weight);
+    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), w, nullptr, cuda_floats(dx));
+    else table.convolution.input_grad(x.dtype(), rows_as_pixels(rows, in, out), dy.address(), w, dx.mutable_address());
+  } else if (x.dtype() == DType::bfloat16) {
+    kernels::conv2d_input_grad(rows_as_pixels(rows, in, out), dy.data<bfloat16>(), weight.data<float>(),
+                               dx.mutable_data<bfloat16>());
+  } else {
     dispatch_real(x.dtype(), "linear", [&](auto zero) {
       using T = decltype(zero);
-      Product{false, false, rows, in, out}.run(dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
+      product.run(dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
     });
+  }
   return dx;
 }
 
-inline Tensor linear_weight_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows, std::int64_t in, std::int64_t out) {
+inline Tensor linear_weight_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows,
+                                 std::int64_t in, std::int64_t out) {
   Tensor dw = empty_like(weight);
-  if (x.dtype() == DType::bfloat16)
+  const Product product{true, false, out, in, rows};
+  if (linear_on_cuda(x, dy)) {
+    const auto& table = kernels::cuda::table();
+    float* to = cuda_floats(dw);
+    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), cuda_floats(x), nullptr, to);
+    else table.convolution.weight_grad(x.dtype(), rows_as_pixels(rows, in, out), x.address(), dy.address(), to);
+  } else if (x.dtype() == DType::bfloat16) {
     kernels::conv2d_weight_grad(rows_as_pixels(rows, in, out), x.data<bfloat16>(), dy.data<bfloat16>(), dw.mutable_data<float>());
-  else
+  } else {
     dispatch_real(x.dtype(), "linear", [&](auto zero) {
       using T = decltype(zero);
-      Product{true, false, out, in, rows}.run(dy.data<T>(), x.data<T>(), dw.mutable_data<T>());
+      product.run(dy.data<T>(), x.data<T>(), dw.mutable_data<T>());
     });
+  }
   return dw;
 }
 
@@ -209,7 +246,10 @@ SSLCAKE_INLINE Tensor linear(const Tensor& x, const Tensor& weight, const Tensor
   const std::int64_t in = weight.dim(1), out = weight.dim(0), rows = x.shape().span(0, x.rank() - 1);
   const DType type = detail::parameter_type(x.dtype());
   if (weight.dtype() != type) fail("linear", "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
-  if (bias.defined()) detail::expect_operand("linear", "bias", bias, Shape{out}, type);
+  if (bias.defined()) {
+    detail::expect_operand("linear", "bias", bias, Shape{out}, type);
+    detail::expect_one_device("linear", x, bias);
+  }
   const Tensor y = detail::linear_forward(x, weight, bias, rows, in, out);
   std::vector<Tensor> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);

@@ -9,6 +9,7 @@
 #include "../kernels/norm.hpp"
 #include "channel_norm.hpp"
 #include "norm.hpp"
+#include "on_device.hpp"
 #include "spatial.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -20,11 +21,14 @@ inline void expect_normalisable(const char* where, const Tensor& x) {
   if (!is_floating(x.dtype())) fail(where, "expected floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
 }
 
-/// Mean and 1/deviation of each set of elements.
+/// Mean and 1/deviation of each set of elements; on CUDA float32 (2, sets) instead.
 struct SetStatistics {
   std::vector<double> mean, inverse_deviation;
-  explicit SetStatistics(std::int64_t sets)
-      : mean(static_cast<std::size_t>(sets)), inverse_deviation(static_cast<std::size_t>(sets)) {}
+  Tensor on_device;
+  SetStatistics(std::int64_t sets, bool cuda) {
+    if (cuda) on_device = Tensor(Shape{2, sets}, DType::float32, Device::cuda);
+    else mean.resize(static_cast<std::size_t>(sets)), inverse_deviation.resize(static_cast<std::size_t>(sets));
+  }
 };
 
 // --- group_norm: one picture is a matrix (pixels, channels); statistics of a group are combined from its channels' ----
@@ -102,6 +106,21 @@ void group_norm_grad(const Groups& n, const T* dy, const T* x, const T* gamma, c
   }
 }
 
+// The two on CUDA.
+inline void group_norm_on_cuda(const Groups& n, const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps,
+                               SetStatistics& s, Tensor& y) {
+  float* mean = device_floats(s.on_device);
+  kernels::cuda::table().norm.group_norm(n.pictures, n.pixels, n.channels, n.groups, device_floats(x), device_floats(gamma),
+                                         device_floats(beta), eps, mean, mean + n.pictures * n.groups, device_floats(y));
+}
+inline void group_norm_grad_on_cuda(const Groups& n, const Tensor& dy, const Tensor& x, const Tensor& gamma,
+                                    const SetStatistics& s, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
+  const float* mean = device_floats(s.on_device);
+  kernels::cuda::table().norm.group_norm_grad(n.pictures, n.pixels, n.channels, n.groups, device_floats(dy), device_floats(x),
+                                              device_floats(gamma), mean, mean + n.pictures * n.groups, device_floats(dx),
+                                              device_floats(dgamma), device_floats(dbeta));
+}
+
 inline Tensor normalise_groups(const char* where, const Tensor& x, std::int64_t groups, const Tensor& gamma, const Tensor& beta,
                                double eps) {
   const Shape channels{x.dim(-1)};
@@ -114,9 +133,13 @@ inline Tensor normalise_groups(const char* where, const Tensor& x, std::int64_t 
   if (x.numel() > 0 && n.pixels * n.width() == 1)
     fail(where, "expected sets of more than one element, got shape ", x.shape(), " with ", groups,
          " groups: everything would become beta");
+  const bool cuda = on_cuda(where, x, gamma, beta);
+  if (cuda && x.dtype() != DType::float32)
+    fail(where, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
   Tensor y = empty_like(x);
-  const auto s = std::make_shared<SetStatistics>(n.pictures * n.groups);
-  if (x.numel() > 0)
+  const auto s = std::make_shared<SetStatistics>(n.pictures * n.groups, cuda);
+  if (x.numel() > 0 && cuda) group_norm_on_cuda(n, x, gamma, beta, eps, *s, y);
+  else if (x.numel() > 0)
     dispatch_real(x.dtype(), where, [&](auto zero) {
       using T = decltype(zero);
       group_norm_pictures<T>(n, x.data<T>(), gamma.data<T>(), beta.data<T>(), eps, *s, y.mutable_data<T>());
@@ -124,9 +147,11 @@ inline Tensor normalise_groups(const char* where, const Tensor& x, std::int64_t 
   return autograd::record("group_norm", {x, gamma, beta}, y,
                           [n, s, sx = autograd::Saved(x), sg = autograd::Saved(gamma)](autograd::Backward& b) {
                             const Tensor& x = sx.get();
-                            Tensor dx = b.needs(0) ? empty_like(x) : Tensor{}, dgamma = zeros(Shape{n.channels}, x.dtype()),
-                                   dbeta = zeros(Shape{n.channels}, x.dtype());
-                            if (x.numel() > 0)
+                            Tensor dx = b.needs(0) ? empty_like(x) : Tensor{},
+                                   dgamma = zeros(Shape{n.channels}, x.dtype(), x.device()), dbeta = zeros_like(dgamma);
+                            if (x.numel() > 0 && on_cuda("group_norm", b.grad(), x))
+                              group_norm_grad_on_cuda(n, b.grad(), x, sg.get(), *s, dx, dgamma, dbeta);
+                            else if (x.numel() > 0)
                               dispatch_real(x.dtype(), "group_norm", [&](auto zero) {
                                 using T = decltype(zero);
                                 group_norm_grad<T>(n, b.grad().data<T>(), x.data<T>(), sg.get().template data<T>(), *s,

@@ -9,7 +9,8 @@
 //   d loss / d u_i = 1/(2N·temperature) Σ_{j≠i} ( P_ij + P_ji - 2·[j = p(i)] ) u_j
 //
 // The (2N,2N) matrix is never held: forward and backward make it tile by tile, exactly, in O(N·d) memory. As it is
-// symmetric, tiles above the diagonal serve for their mirror images too: 4/2 products of (2N,2N,d) instead of 3.
+// symmetric, tiles above the diagonal serve for their mirror images too: 4/2 products of (2N,2N,d) instead of 3. (On CUDA
+// each block of rows meets all columns: 3 products, on tensor cores.)
 #pragma once
 
 #include "../autograd/tape.hpp"
@@ -22,12 +23,13 @@ struct NtXentOptions {
 };
 
 struct NtXentResult {
-  Tensor loss;           // one element, mean over all 2N rows
-  double agreement = 0;  // how often the partner is more similar than every other row, 0..1; chance: 1/(2N-1)
+  Tensor loss;       // one element, mean over all 2N rows
+  Tensor agreement;  // one element: how often the partner is more similar than every other row, 0..1; chance: 1/(2N-1)
 };
 
 /// z (2N,d), rows i and i+N are partners; float32, float64 or bfloat16 (computed in float32). N >= 1. The same bits for
-/// every number of threads. A row of zeros stays zero; as PyTorch's normalize, |z| counts as at least 1e-12.
+/// every number of threads. A row of zeros stays zero; as PyTorch's normalize, |z| counts as at least 1e-12. Loss and agreement
+/// are on z's device; the agreement is float64, on CUDA float32.
 /// Errors: another rank, an odd number of rows, no rows, a temperature not above 0.
 NtXentResult nt_xent(const Tensor& z, const NtXentOptions& options = {});
 

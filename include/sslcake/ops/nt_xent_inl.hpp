@@ -9,6 +9,7 @@
 #include "../kernels/gemm.hpp"
 #include "../kernels/softmax_tile.hpp"
 #include "nt_xent.hpp"
+#include "on_device.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
@@ -172,7 +173,7 @@ NtXentResult nt_xent_of(const Tensor& z, const NtXentOptions& options) {
     agreed += known.positive[i] > known.max[i];
   }
   NtXentResult result;
-  result.agreement = static_cast<double>(agreed) / static_cast<double>(rows);
+  result.agreement = scalar(static_cast<double>(agreed) / static_cast<double>(rows), DType::float64);
   const Tensor loss = scalar(total / static_cast<double>(rows), dtype_of<T>);
   const auto gradient = [v, norms, log_sums, partner_weights, rows, d, options, dtype = z.dtype()](autograd::Backward& b) {
     Tensor dz(Shape{rows, d}, dtype_of<T>);
@@ -183,6 +184,28 @@ NtXentResult nt_xent_of(const Tensor& z, const NtXentOptions& options) {
   };
   result.loss = autograd::record("nt_xent", {z}, loss, gradient);
   return result;
+}
+
+inline NtXentResult nt_xent_on_cuda(const Tensor& z, const NtXentOptions& options) {
+  if (z.dtype() == DType::float64) fail("nt_xent", "expected float32 or bfloat16 on cuda, got ", z.dtype());
+  const std::int64_t rows = z.dim(0), d = z.dim(1);
+  // Similarities up to 1/temperature: the larger, the more of their digits count.
+  const bool precise = !options.normalize || options.temperature < 0.05;
+  const auto f32 = [&](const Shape& shape) { return Tensor(shape, DType::float32, z.device()); };
+  const auto in = [](const Tensor& t) { return static_cast<const float*>(t.address()); };
+  const auto out = [](Tensor& t) { return static_cast<float*>(t.mutable_address()); };
+  Tensor v = f32({rows, d}), norms = f32({rows}), log_sums = f32({rows}), partner_weights = f32({rows});
+  Tensor loss = f32({}), agreement = f32({});
+  const Tensor values = z.to(DType::float32);
+  kernels::cuda::table().nt_xent.scale(rows, d, options.temperature, options.normalize, in(values), out(v), out(norms));
+  kernels::cuda::table().nt_xent.forward(rows, d, precise, in(v), out(log_sums), out(partner_weights), out(loss), out(agreement));
+  const auto gradient = [=, dtype = z.dtype()](autograd::Backward& b) {
+    Tensor dz(Shape{rows, d}, DType::float32, v.device());
+    kernels::cuda::table().nt_xent.backward(rows, d, precise, options.temperature, options.normalize, in(v), in(norms),
+                                            in(log_sums), in(partner_weights), in(b.grad()), out(dz));
+    b.give(0, dz.to(dtype));
+  };
+  return {autograd::record("nt_xent", {z}, loss, gradient), agreement};
 }
 
 }  // namespace detail
@@ -196,6 +219,7 @@ SSLCAKE_INLINE NtXentResult nt_xent(const Tensor& z, const NtXentOptions& option
     fail(op, "expected an even number of rows, the second half being the partners of the first, got ", z.shape());
   if (!(options.temperature > 0) || !(options.temperature < 1e30))
     fail(op, "expected a temperature above 0, got ", options.temperature);
+  if (detail::on_cuda(op, z)) return detail::nt_xent_on_cuda(z, options);
   return z.dtype() == DType::float64 ? detail::nt_xent_of<double>(z, options) : detail::nt_xent_of<float>(z, options);
 }
 

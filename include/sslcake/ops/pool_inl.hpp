@@ -7,33 +7,28 @@
 #include <vector>
 
 #include "../core/threads.hpp"
+#include "on_device.hpp"
 #include "pool.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
+
+using kernels::cuda::PoolAxis;
+
+inline PoolAxis sliding_windows(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+                                bool count_padding) {
+  return {size, (size + 2 * padding - kernel) / stride + 1, kernel, stride, padding, count_padding};
+}
+inline PoolAxis adaptive_windows(std::int64_t size, std::int64_t count) { return {size, count}; }
 
 /// One window along one dimension: the pixels [begin, end) within the picture, and the extent that a mean divides by.
 struct Window {
   std::int64_t begin, end, extent;
 };
 using Windows = std::vector<Window>;
-
-inline Windows sliding_windows(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
-                               bool count_padding) {
+inline Windows windows_of(const PoolAxis& axis) {
   Windows out;
-  for (std::int64_t start = -padding; start + kernel <= size + padding; start += stride) {
-    const auto begin = std::max<std::int64_t>(start, 0), end = std::min(start + kernel, size);
-    out.push_back({begin, end, count_padding ? kernel : end - begin});
-  }
-  return out;
-}
-
-inline Windows adaptive_windows(std::int64_t size, std::int64_t count) {
-  Windows out;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto begin = i * size / count, end = ((i + 1) * size + count - 1) / count;
-    out.push_back({begin, end, end - begin});
-  }
+  for (std::int64_t i = 0; i < axis.count; ++i) out.push_back({axis.begin(i), axis.end(i), axis.extent(i)});
   return out;
 }
 
@@ -55,11 +50,17 @@ inline PoolOptions pool_options(const char* where, const Tensor& x, PoolOptions 
 }
 
 /// Means over boxes, for each pair of a window of rows and one of columns. Of bfloat16 pictures they are float32.
-inline Tensor box_means(const Tensor& x, const Windows& rows, const Windows& columns) {
-  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
-  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
-  Tensor y(Shape{n, oh, ow, c}, parameter_type(x.dtype()));
+inline Tensor box_means(const Tensor& x, const PoolAxis& over_rows, const PoolAxis& over_columns) {
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3), oh = over_rows.count, ow = over_columns.count;
+  Tensor y(Shape{n, oh, ow, c}, parameter_type(x.dtype()), x.device());
   if (y.numel() == 0) return y;
+  if (on_cuda("avg_pool2d", x)) {
+    if (x.dtype() == DType::float64) fail("avg_pool2d", "expected float32 or bfloat16 on cuda, got ", x.dtype());
+    kernels::cuda::table().pool.box_means(x.dtype(), n, c, over_rows, over_columns, x.address(),
+                                          static_cast<float*>(y.mutable_address()));
+    return y;
+  }
+  const Windows rows = windows_of(over_rows), columns = windows_of(over_columns);
   dispatch_floating(x.dtype(), "avg_pool2d", [&](auto zero) {
     using S = decltype(zero);
     using T = compute_t<S>;
@@ -110,9 +111,16 @@ void sum_pictures(std::int64_t pictures, std::int64_t size, S* out, Body body) {
 
 /// The transpose: every pixel of a box gets the box's gradient, divided by the area. One picture after the other on
 /// each thread, since boxes of one picture may overlap.
-inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const Windows& rows, const Windows& columns) {
-  const std::int64_t h = x[1], w = x[2], c = x[3];
-  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
+inline Tensor box_means_grad(const Tensor& dy, const Shape& x, DType type, const PoolAxis& over_rows,
+                             const PoolAxis& over_columns) {
+  const std::int64_t h = x[1], w = x[2], c = x[3], oh = over_rows.count, ow = over_columns.count;
+  if (on_cuda("avg_pool2d", dy)) {
+    Tensor dx = empty(x, type, dy.device());
+    kernels::cuda::table().pool.box_means_gradient(type, x[0], c, over_rows, over_columns,
+                                                   static_cast<const float*>(dy.address()), dx.mutable_address());
+    return dx;
+  }
+  const Windows rows = windows_of(over_rows), columns = windows_of(over_columns);
   Tensor dx = zeros(x, type);
   if (dx.numel() == 0 || dy.numel() == 0) return dx;
   dispatch_floating(type, "avg_pool2d", [&](auto zero) {
@@ -161,15 +169,32 @@ void window_maximum(const S* image, std::int64_t w, std::int64_t c, const Window
     }
 }
 
+/// The places are kept in a tensor of two bytes for each result.
+inline Tensor max_pool2d_on_cuda(const Tensor& x, const kernels::cuda::PoolShape& s) {
+  Tensor y(Shape{s.n, s.oh, s.ow, s.c}, x.dtype(), x.device()), places;
+  if (autograd::will_record({x})) places = empty(Shape{y.numel(), 2}, DType::uint8, x.device());
+  kernels::cuda::table().pool.max_pool2d(x.dtype(), s, x.address(), y.mutable_address(),
+                                         static_cast<std::uint16_t*>(places.mutable_address()));
+  return autograd::record("max_pool2d", {x}, y, [s, shape = x.shape(), places](autograd::Backward& b) {
+    Tensor dx = empty(shape, b.grad().dtype(), b.grad().device());
+    kernels::cuda::table().pool.max_pool2d_gradient(dx.dtype(), s, b.grad().address(),
+                                                    static_cast<const std::uint16_t*>(places.address()), dx.mutable_address());
+    b.give(0, dx);
+  });
+}
+
 }  // namespace detail
 
 SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
   const PoolOptions o = detail::pool_options("max_pool2d", x, wanted);
   if (o.kernel.h * o.kernel.w > 65535) fail("max_pool2d", "expected a kernel of at most 65535 pixels, got ", o.kernel);
-  const auto rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, true);
-  const auto columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, true);
-  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
-  const auto oh = static_cast<std::int64_t>(rows.size()), ow = static_cast<std::int64_t>(columns.size());
+  const auto over_rows = detail::sliding_windows(x.dim(1), o.kernel.h, o.stride.h, o.padding.h, true);
+  const auto over_columns = detail::sliding_windows(x.dim(2), o.kernel.w, o.stride.w, o.padding.w, true);
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3), oh = over_rows.count, ow = over_columns.count;
+  if (detail::on_cuda("max_pool2d", x))
+    return detail::max_pool2d_on_cuda(
+        x, {n, h, w, c, oh, ow, o.kernel.h, o.kernel.w, o.stride.h, o.stride.w, o.padding.h, o.padding.w});
+  const auto rows = detail::windows_of(over_rows), columns = detail::windows_of(over_columns);
   Tensor y(Shape{n, oh, ow, c}, x.dtype());
   // Where each maximum stands: two bytes per result, so that neither x nor y need be kept.
   const auto places = std::make_shared<Workspace<std::uint16_t>>(autograd::will_record({x}) ? y.numel() : 0);
@@ -192,7 +217,8 @@ SSLCAKE_INLINE Tensor max_pool2d(const Tensor& x, const PoolOptions& wanted) {
           for (std::int64_t q = 0; q < ow; ++q) {
             const auto at = (i * ow + q) * c;
             detail::window_maximum(in + i / oh * h * w * c, w, c, rows[static_cast<std::size_t>(i % oh)],
-                                   columns[static_cast<std::size_t>(q)], o.kernel.w, place_of(i % oh, q), best.data(), place.data());
+                                   columns[static_cast<std::size_t>(q)], o.kernel.w, place_of(i % oh, q), best.data(),
+                                   place.data());
             for (std::int64_t ch = 0; ch < c; ++ch) out[at + ch] = S(best[ch]);
             if (keep)
               for (std::int64_t ch = 0; ch < c; ++ch) (*places)[at + ch] = static_cast<std::uint16_t>(place[ch]);

@@ -9,10 +9,16 @@
 #include "broadcast.hpp"
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "reduce.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
+
+/// Fails unless the type is the one that reductions, softmax and losses compute in on CUDA.
+inline void check_on_cuda(const char* op, const Tensor& x) {
+  if (x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+}
 
 /// Which dimensions are reduced, and the shapes that result.
 struct ReducePlan {
@@ -124,7 +130,13 @@ void sum_pass(std::int64_t outer, std::int64_t extent, std::int64_t inner, const
 SSLCAKE_INLINE Tensor sum_plain(const Tensor& x, const std::vector<int>& axes) {
   return reduce_groups(x, reduce_plan("sum", x.shape(), axes),
                        [](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
-                         Tensor y(Shape{outer, inner}, t.dtype());
+                         Tensor y(Shape{outer, inner}, t.dtype(), t.device());
+                         if (on_cuda("sum", t)) {
+                           check_on_cuda("sum", t);
+                           kernels::cuda::table().reduce.sum(outer, extent, inner, static_cast<const float*>(t.address()),
+                                                             static_cast<float*>(y.mutable_address()));
+                           return y;
+                         }
                          dispatch_real(t.dtype(), "sum", [&](auto zero) {
                            using T = decltype(zero);
                            sum_pass(outer, extent, inner, t.data<T>(), y.mutable_data<T>());
@@ -136,7 +148,13 @@ SSLCAKE_INLINE Tensor sum_plain(const Tensor& x, const std::vector<int>& axes) {
 /// The largest or smallest of `sign`·x for sign = 1 or −1.
 inline Tensor extreme_plain(const Tensor& x, const ReducePlan& plan, int sign) {
   return reduce_groups(x, plan, [sign](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
-    Tensor y(Shape{outer, inner}, t.dtype());
+    Tensor y(Shape{outer, inner}, t.dtype(), t.device());
+    if (on_cuda("max", t)) {
+      check_on_cuda("max", t);
+      kernels::cuda::table().reduce.extreme(sign, outer, extent, inner, static_cast<const float*>(t.address()),
+                                            static_cast<float*>(y.mutable_address()));
+      return y;
+    }
     dispatch_real(t.dtype(), "max", [&](auto zero) {
       using T = decltype(zero);
       const T* from = t.data<T>();
@@ -188,7 +206,7 @@ SSLCAKE_INLINE Tensor mean(const Tensor& x, const std::vector<int>& axes, bool k
   using detail::Arithmetic;
   detail::check_real("mean", x);
   const auto plan = detail::reduce_plan("mean", x.shape(), axes);
-  const Tensor n = scalar(static_cast<double>(plan.count), x.dtype());
+  const Tensor n = scalar(static_cast<double>(plan.count), x.dtype(), x.device());
   Tensor y = detail::arithmetic(Arithmetic::div, "mean", detail::sum_plain(x, axes), n).alias(keep ? plan.kept : plan.squeezed);
   return autograd::record("mean", {x}, y, [shape = x.shape(), kept = plan.kept, n](autograd::Backward& b) {
     b.give(0, detail::repeat_to(detail::arithmetic(Arithmetic::div, "mean", b.grad().alias(kept), n), shape));
@@ -222,10 +240,11 @@ SSLCAKE_INLINE Tensor variance(const Tensor& x, const std::vector<int>& axes, bo
   detail::check_real("variance", x);
   const auto plan = detail::reduce_plan("variance", x.shape(), axes);
   const double n = static_cast<double>(plan.count);
-  const Tensor mean = detail::arithmetic(Arithmetic::div, "variance", detail::sum_plain(x, axes), scalar(n, x.dtype()));
+  const Tensor mean =
+      detail::arithmetic(Arithmetic::div, "variance", detail::sum_plain(x, axes), scalar(n, x.dtype(), x.device()));
   const Tensor centred = detail::arithmetic(Arithmetic::sub, "variance", x, mean);
   // As PyTorch: with n <= correction the result is infinite or NaN, not negative.
-  const Tensor divisor = scalar(n > correction ? n - correction : 0.0, x.dtype());
+  const Tensor divisor = scalar(n > correction ? n - correction : 0.0, x.dtype(), x.device());
   const Tensor y = detail::arithmetic(Arithmetic::div, "variance",
       detail::sum_plain(detail::arithmetic(Arithmetic::mul, "variance", centred, centred), axes), divisor);
   return autograd::record("variance", {x}, y.alias(keep ? plan.kept : plan.squeezed),
@@ -246,7 +265,13 @@ SSLCAKE_INLINE Tensor argmax(const Tensor& x, int axis, bool keep) {
     else if (keep) shape.push_back(1);
   }
   if (extent == 0) fail("argmax", "expected at least one element to choose from, got shape ", x.shape());
-  Tensor y(shape, DType::int64);
+  Tensor y(shape, DType::int64, x.device());
+  if (detail::on_cuda("argmax", x)) {
+    if (x.dtype() == DType::float64) fail("argmax", "expected float32 or bfloat16 on cuda, got ", x.dtype());
+    kernels::cuda::table().reduce.argmax(x.dtype(), outer, extent, inner, x.address(),
+                                         static_cast<std::int64_t*>(y.mutable_address()));
+    return y;
+  }
   auto* to = y.mutable_data<std::int64_t>();
   dispatch_floating(x.dtype(), "argmax", [&, outer = outer, extent = extent, inner = inner](auto zero) {
     using T = decltype(zero);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/threads.hpp"
+#include "on_device.hpp"
 #include "resize.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -43,6 +44,8 @@ std::vector<Tap<T>> bilinear_taps(std::int64_t from, std::int64_t to) {
   return out;
 }
 
+inline kernels::cuda::ResizeShape resize_shape(const Shape& x, HW size) { return {x[0], x[1], x[2], x[3], size.h, size.w}; }
+
 /// Calls body(picture, target row) for all rows, in chunks; `work` is the number of elements of a row.
 template <class F>
 void for_each_row(std::int64_t pictures, std::int64_t rows, std::int64_t work, F body) {
@@ -60,8 +63,11 @@ SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
   const auto pixel = [h, w, c, rows, columns](std::int64_t picture, std::int64_t p, std::int64_t q) {
     return ((picture * h + rows[static_cast<std::size_t>(p)]) * w + columns[static_cast<std::size_t>(q)]) * c;
   };
-  Tensor y(Shape{n, size.h, size.w, c}, x.dtype());
-  dispatch_real(x.dtype(), "resize_nearest", [&](auto zero) {
+  Tensor y(Shape{n, size.h, size.w, c}, x.dtype(), x.device());
+  if (detail::on_cuda("resize_nearest", x))
+    kernels::cuda::table().shape.resize_nearest(x.dtype(), detail::resize_shape(x.shape(), size), x.address(),
+                                                y.mutable_address());
+  else dispatch_real(x.dtype(), "resize_nearest", [&](auto zero) {
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
@@ -71,6 +77,12 @@ SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
     });
   });
   return autograd::record("resize_nearest", {x}, y, [shape = x.shape(), size, pixel](autograd::Backward& b) {
+    if (detail::on_cuda("resize_nearest", b.grad())) {
+      Tensor dx = empty(shape, b.grad().dtype(), b.grad().device());
+      kernels::cuda::table().shape.resize_nearest_gradient(dx.dtype(), detail::resize_shape(shape, size), b.grad().address(),
+                                                      dx.mutable_address());
+      return b.give(0, dx);
+    }
     Tensor dx = zeros(shape, b.grad().dtype());  // a source pixel sums the gradients of its copies
     const std::int64_t c = shape[3];
     dispatch_real(dx.dtype(), "resize_nearest", [&](auto zero) {
@@ -93,8 +105,11 @@ SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
 SSLCAKE_INLINE Tensor resize_bilinear(const Tensor& x, HW size) {
   detail::expect_resizable("resize_bilinear", x, size);
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
-  Tensor y(Shape{n, size.h, size.w, c}, x.dtype());
-  dispatch_real(x.dtype(), "resize_bilinear", [&](auto zero) {
+  Tensor y(Shape{n, size.h, size.w, c}, x.dtype(), x.device());
+  if (detail::on_cuda("resize_bilinear", x))
+    kernels::cuda::table().shape.resize_bilinear(x.dtype(), detail::resize_shape(x.shape(), size), x.address(),
+                                                 y.mutable_address());
+  else dispatch_real(x.dtype(), "resize_bilinear", [&](auto zero) {
     using T = decltype(zero);
     const auto rows = detail::bilinear_taps<T>(h, size.h), columns = detail::bilinear_taps<T>(w, size.w);
     const T* in = x.data<T>();
@@ -114,6 +129,12 @@ SSLCAKE_INLINE Tensor resize_bilinear(const Tensor& x, HW size) {
     });
   });
   return autograd::record("resize_bilinear", {x}, y, [shape = x.shape(), size](autograd::Backward& b) {
+    if (detail::on_cuda("resize_bilinear", b.grad())) {
+      Tensor dx = empty(shape, b.grad().dtype(), b.grad().device());
+      kernels::cuda::table().shape.resize_bilinear_gradient(dx.dtype(), detail::resize_shape(shape, size), b.grad().address(),
+                                                      dx.mutable_address());
+      return b.give(0, dx);
+    }
     Tensor dx = zeros(shape, b.grad().dtype());  // each of the four pixels gets its share
     const std::int64_t h = shape[1], w = shape[2], c = shape[3];
     dispatch_real(dx.dtype(), "resize_bilinear", [&](auto zero) {
@@ -156,16 +177,26 @@ SSLCAKE_INLINE Tensor pixel_shuffle(const Tensor& x, std::int64_t r) {
                (((picture * h + p / r) * w + q / r) * c + ch) * r * r + p % r * r + q % r);
     });
   };
-  Tensor y(Shape{n, h * r, w * r, c}, x.dtype());
-  dispatch_real(x.dtype(), "pixel_shuffle", [&](auto zero) {
+  // The same as permuting: (n,h,w,c,r,r) to (n,h,r,w,r,c), the last but one of which is the row of a pixel.
+  const auto permuted = [n, h, w, c, r](const Tensor& from, Tensor& to, bool backward) {
+    const std::int64_t line = c * r * r;  // a pixel of x
+    kernels::cuda::PermutePlan plan = backward
+        ? kernels::cuda::PermutePlan{6, {n, h, w, c, r, r}, {h * w * line, w * line, r * c, 1, w * r * c, c}}
+        : kernels::cuda::PermutePlan{6, {n, h, r, w, r, c}, {h * w * line, w * line, r, line, 1, r * r}};
+    kernels::cuda::table().shape.permute(size_of(from.dtype()), plan, from.address(), to.mutable_address());
+  };
+  Tensor y(Shape{n, h * r, w * r, c}, x.dtype(), x.device());
+  if (detail::on_cuda("pixel_shuffle", x)) permuted(x, y, false);
+  else dispatch_real(x.dtype(), "pixel_shuffle", [&](auto zero) {
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
     shuffle([&](std::int64_t pixel, std::int64_t channel) { out[pixel] = in[channel]; });
   });
-  return autograd::record("pixel_shuffle", {x}, y, [shape = x.shape(), shuffle](autograd::Backward& b) {
-    Tensor dx(shape, b.grad().dtype());
-    dispatch_real(dx.dtype(), "pixel_shuffle", [&](auto zero) {
+  return autograd::record("pixel_shuffle", {x}, y, [shape = x.shape(), shuffle, permuted](autograd::Backward& b) {
+    Tensor dx(shape, b.grad().dtype(), b.grad().device());
+    if (detail::on_cuda("pixel_shuffle", b.grad())) permuted(b.grad(), dx, true);
+    else dispatch_real(dx.dtype(), "pixel_shuffle", [&](auto zero) {
       using T = decltype(zero);
       const T* dy = b.grad().data<T>();
       T* out = dx.mutable_data<T>();

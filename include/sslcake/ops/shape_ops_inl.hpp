@@ -8,6 +8,7 @@
 #include "../core/threads.hpp"
 #include "axis.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
@@ -17,10 +18,11 @@ inline void check_defined(const char* op, const Tensor& x) {
   if (!x.defined()) fail(op, "expected a tensor, got an undefined one");
 }
 
-/// `rows` pieces of `bytes` bytes from one place to another, each with its own distance between pieces.
-inline void copy_rows(const char* from, std::size_t from_step, char* to, std::size_t to_step, std::size_t bytes,
+/// `rows` pieces of `bytes` bytes from one place to another on the same device, each with its own distance between pieces.
+inline void copy_rows(bool cuda, const char* from, std::size_t from_step, char* to, std::size_t to_step, std::size_t bytes,
                       std::int64_t rows) {
-  if (bytes == 0) return;
+  if (bytes == 0 || rows == 0) return;
+  if (cuda) return kernels::cuda::table().shape.copy_rows(from, from_step, to, to_step, bytes, rows);
   parallel_for(rows, items_per_chunk(static_cast<std::int64_t>(bytes), 1 << 16),
                [&](std::int64_t begin, std::int64_t end) {
                  for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
@@ -29,25 +31,30 @@ inline void copy_rows(const char* from, std::size_t from_step, char* to, std::si
 }
 
 /// Copies the part [begin, begin + length) of `whole` along an axis into `part`, or `part` into it.
-inline void copy_part(const Tensor& whole, Axis axis, std::int64_t begin, std::int64_t length, char* part) {
+inline void copy_part(const char* op, const Tensor& whole, Axis axis, std::int64_t begin, std::int64_t length, Tensor& part) {
   const std::size_t entry = static_cast<std::size_t>(axis.inner) * size_of(whole.dtype());
-  const char* from = static_cast<const char*>(whole.raw()) + static_cast<std::size_t>(begin) * entry;
-  copy_rows(from, static_cast<std::size_t>(axis.extent) * entry, part, static_cast<std::size_t>(length) * entry,
+  if (part.numel() == 0) return;
+  const char* from = static_cast<const char*>(whole.address()) + static_cast<std::size_t>(begin) * entry;
+  copy_rows(on_cuda(op, whole, part), from, static_cast<std::size_t>(axis.extent) * entry,
+            static_cast<char*>(part.mutable_address()), static_cast<std::size_t>(length) * entry,
             static_cast<std::size_t>(length) * entry, axis.outer);
 }
-inline void copy_part_into(char* whole, DType dtype, Axis axis, std::int64_t begin, std::int64_t length, const Tensor& part) {
-  const std::size_t entry = static_cast<std::size_t>(axis.inner) * size_of(dtype);
-  copy_rows(static_cast<const char*>(part.raw()), static_cast<std::size_t>(length) * entry,
-            whole + static_cast<std::size_t>(begin) * entry, static_cast<std::size_t>(axis.extent) * entry,
-            static_cast<std::size_t>(length) * entry, axis.outer);
+inline void copy_part_into(const char* op, Tensor& whole, Axis axis, std::int64_t begin, std::int64_t length,
+                           const Tensor& part) {
+  const std::size_t entry = static_cast<std::size_t>(axis.inner) * size_of(whole.dtype());
+  const bool cuda = on_cuda(op, whole, part);
+  if (part.numel() == 0) return;
+  copy_rows(cuda, static_cast<const char*>(part.address()), static_cast<std::size_t>(length) * entry,
+            static_cast<char*>(whole.mutable_address()) + static_cast<std::size_t>(begin) * entry,
+            static_cast<std::size_t>(axis.extent) * entry, static_cast<std::size_t>(length) * entry, axis.outer);
 }
 
 inline Tensor slice_plain(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
   const Axis a = split_at("slice", x.shape(), axis);
   Shape shape = x.shape();
   shape[axis] = end - begin;
-  Tensor y(shape, x.dtype());
-  copy_part(x, a, begin, end - begin, static_cast<char*>(y.mutable_raw()));
+  Tensor y(shape, x.dtype(), x.device());
+  copy_part("slice", x, a, begin, end - begin, y);
   return y;
 }
 
@@ -81,8 +88,18 @@ inline Tensor permute_plain(const Tensor& x, const std::vector<int>& axes) {
     shape.push_back(x.dim(axis));
   }
   if (x.rank() == 0) return x.detach();
-  Tensor y(shape, x.dtype());
+  Tensor y(shape, x.dtype(), x.device());
   if (y.numel() == 0) return y;
+  if (on_cuda("permute", x)) {
+    kernels::cuda::PermutePlan plan;
+    plan.rank = shape.rank();
+    for (int d = 0; d < plan.rank; ++d) {
+      plan.extent[d] = shape[d];
+      plan.step[d] = step[static_cast<std::size_t>(d)];
+    }
+    kernels::cuda::table().shape.permute(size_of(x.dtype()), plan, x.address(), y.mutable_address());
+    return y;
+  }
   void* to = y.mutable_raw();
   switch (size_of(x.dtype())) {
     case 8: permute_words(static_cast<const std::uint64_t*>(x.raw()), static_cast<std::uint64_t*>(to), shape, step); break;
@@ -93,10 +110,12 @@ inline Tensor permute_plain(const Tensor& x, const std::vector<int>& axes) {
   return y;
 }
 
-/// The index as plain numbers, each checked to lie in [0, extent).
+/// The index as plain numbers, each checked to lie in [0, extent); on CUDA they are not looked at, and the kernels leave out
+/// those that do not.
 inline const std::int64_t* checked_index(const char* op, const Tensor& index, std::int64_t extent) {
   check_defined(op, index);
   if (index.dtype() != DType::int64) fail(op, "expected an index of type int64, got ", index.dtype());
+  if (index.device() == Device::cuda) return static_cast<const std::int64_t*>(index.address());
   const auto* p = index.data<std::int64_t>();
   for (std::int64_t i = 0, n = index.numel(); i < n; ++i)
     if (p[i] < 0 || p[i] >= extent) fail(op, "expected indices in [0,", extent, "), got ", p[i], " at position ", i);
@@ -195,13 +214,12 @@ SSLCAKE_INLINE Tensor concat(const std::vector<Tensor>& tensors, int axis) {
       fail("concat", "expected shapes that agree except in axis ", axis, ", got ", tensors[0].shape(), " and ", t.shape());
     shape[axis] += t.dim(axis);
   }
-  Tensor y(shape, tensors[0].dtype());
+  Tensor y(shape, tensors[0].dtype(), tensors[0].device());
   const auto whole = detail::split_at("concat", shape, axis);
-  char* to = static_cast<char*>(y.mutable_raw());
   std::vector<std::int64_t> begins;
   std::int64_t begin = 0;
   for (const auto& t : tensors) {
-    detail::copy_part_into(to, y.dtype(), whole, begin, t.dim(axis), t);
+    detail::copy_part_into("concat", y, whole, begin, t.dim(axis), t);
     begins.push_back(begin);
     begin += t.dim(axis);
   }
@@ -239,9 +257,8 @@ SSLCAKE_INLINE Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::
          end, ")");
   Tensor y = axis == 0 ? x.rows(first, last) : detail::slice_plain(x, axis, first, last);
   return autograd::record("slice", {x}, y, [shape = x.shape(), axis, first, last](autograd::Backward& b) {
-    Tensor dx = zeros(shape, b.grad().dtype());
-    detail::copy_part_into(static_cast<char*>(dx.mutable_raw()), dx.dtype(), detail::split_at("slice", shape, axis), first,
-                           last - first, b.grad());
+    Tensor dx = zeros(shape, b.grad().dtype(), b.grad().device());
+    detail::copy_part_into("slice", dx, detail::split_at("slice", shape, axis), first, last - first, b.grad());
     b.give(0, dx);
   });
 }
@@ -259,9 +276,8 @@ SSLCAKE_INLINE Tensor pad(const Tensor& x, const std::vector<std::pair<std::int6
     if (before == 0 && after == 0) continue;
     Shape shape = y.shape();
     shape[axis] += before + after;
-    Tensor wider = full(shape, value, x.dtype());
-    detail::copy_part_into(static_cast<char*>(wider.mutable_raw()), x.dtype(), detail::split_at("pad", shape, axis), before,
-                           y.dim(axis), y);
+    Tensor wider = full(shape, value, x.dtype(), x.device());
+    detail::copy_part_into("pad", wider, detail::split_at("pad", shape, axis), before, y.dim(axis), y);
     y = wider;
   }
   return autograd::record("pad", {x}, y, [shape = x.shape(), amounts](autograd::Backward& b) {
@@ -282,13 +298,16 @@ SSLCAKE_INLINE Tensor index_select(const Tensor& x, const Tensor& index, int axi
   const auto* picked = detail::checked_index("index_select", index, extent);
   if (index.rank() != 1) fail("index_select", "expected an index of shape (K), got ", index.shape());
   const std::int64_t count = index.numel();
+  const bool cuda = detail::on_cuda("index_select", x, index);
   Shape shape = x.shape();
   shape[axis] = count;
-  Tensor y(shape, x.dtype());
+  Tensor y(shape, x.dtype(), x.device());
   const std::size_t entry = static_cast<std::size_t>(inner) * size_of(x.dtype());
-  const char* from = static_cast<const char*>(x.raw());
-  char* to = static_cast<char*>(y.mutable_raw());
-  if (entry > 0)
+  const char* from = static_cast<const char*>(x.address());
+  char* to = static_cast<char*>(y.mutable_address());
+  if (cuda)
+    kernels::cuda::table().shape.index_select(from, picked, to, outer, count, extent, entry);
+  else if (entry > 0)
     parallel_for(outer * count, detail::items_per_chunk(static_cast<std::int64_t>(entry), 1 << 16),
                  [&, extent = extent](std::int64_t begin, std::int64_t end) {
       for (auto k = begin; k < end; ++k)
@@ -298,8 +317,15 @@ SSLCAKE_INLINE Tensor index_select(const Tensor& x, const Tensor& index, int axi
   return autograd::record(
       "index_select", {x}, y, [shape = x.shape(), axis, saved = autograd::Saved(index)](autograd::Backward& b) {
         const auto [outer, extent, inner] = detail::split_at("index_select", shape, axis);
-        const auto* picked = saved.get().data<std::int64_t>();
         const std::int64_t count = saved.get().numel();
+        if (detail::on_cuda("index_select", b.grad(), saved.get())) {
+          Tensor dx = empty(shape, b.grad().dtype(), b.grad().device());
+          kernels::cuda::table().shape.index_select_gradient(dx.dtype(), b.grad().address(),
+                                                             static_cast<const std::int64_t*>(saved.get().address()),
+                                                             dx.mutable_address(), outer, count, extent, inner);
+          return b.give(0, dx);
+        }
+        const auto* picked = saved.get().data<std::int64_t>();
         Tensor dx;
         dispatch_floating(b.grad().dtype(), "index_select", [&, outer = outer, extent = extent, inner = inner](auto zero) {
           using T = decltype(zero);
@@ -325,8 +351,12 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || index.dim(i) == x.dim(i);
   if (!fits)
     fail("gather", "expected an index with the extents of ", x.shape(), " except in axis ", axis, ", got ", index.shape());
-  Tensor y(index.shape(), x.dtype());
-  dispatch_all(x.dtype(), [&](auto zero) {
+  const bool cuda = detail::on_cuda("gather", x, index);
+  Tensor y(index.shape(), x.dtype(), x.device());
+  if (cuda)
+    kernels::cuda::table().shape.gather(size_of(x.dtype()), x.address(), picked, y.mutable_address(), whole.outer,
+                                        index.dim(axis), whole.extent, whole.inner);
+  else dispatch_all(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* to = y.mutable_data<T>();
     const T* from = x.data<T>();
@@ -334,6 +364,13 @@ SSLCAKE_INLINE Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   });
   return autograd::record(
       "gather", {x}, y, [shape = x.shape(), whole, axis, saved = autograd::Saved(index)](autograd::Backward& b) {
+        if (const Tensor& index = saved.get(); detail::on_cuda("gather", b.grad(), index)) {
+          Tensor dx = empty(shape, b.grad().dtype(), b.grad().device());
+          kernels::cuda::table().shape.gather_gradient(dx.dtype(), b.grad().address(),
+                                                       static_cast<const std::int64_t*>(index.address()), dx.mutable_address(),
+                                                       whole.outer, index.dim(axis), whole.extent, whole.inner);
+          return b.give(0, dx);
+        }
         Tensor dx;
         dispatch_floating(b.grad().dtype(), "gather", [&](auto zero) {
           using T = decltype(zero);
@@ -355,7 +392,7 @@ namespace detail {
 /// x in another type; between float32 and bfloat16 by the kernels' loops.
 inline Tensor converted(const Tensor& x, DType dtype) {
   const bool narrows = x.dtype() == DType::float32 && dtype == DType::bfloat16;
-  if (!narrows && !(x.dtype() == DType::bfloat16 && dtype == DType::float32)) return x.to(dtype);
+  if (x.device() == Device::cuda || (!narrows && !(x.dtype() == DType::bfloat16 && dtype == DType::float32))) return x.to(dtype);
   Tensor y(x.shape(), dtype);
   void* to = y.mutable_raw();
   parallel_for(x.numel(), elementwise_grain, [&](std::int64_t begin, std::int64_t end) {
@@ -372,7 +409,8 @@ SSLCAKE_INLINE Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = detail::converted(x, dtype);
   if (!is_floating(dtype)) return y;  // steps have no gradient
-  return autograd::record("cast", {x}, y, [before = x.dtype()](autograd::Backward& b) { b.give(0, detail::converted(b.grad(), before)); });
+  return autograd::record("cast", {x}, y,
+                          [before = x.dtype()](autograd::Backward& b) { b.give(0, detail::converted(b.grad(), before)); });
 }
 
 }  // namespace sslcake::inline v0::ops

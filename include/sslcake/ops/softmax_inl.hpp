@@ -4,16 +4,29 @@
 
 #include "elementwise.hpp"
 #include "loops.hpp"
+#include "on_device.hpp"
 #include "softmax.hpp"
 
 namespace sslcake::inline v0::ops {
+namespace detail {
+
+/// Runs one of softmax's two directions on CUDA: `from` is the input, or the output and its gradient.
+template <class Kernel, class... From>
+void softmax_on_cuda(const char* op, Kernel kernel, const Axis& line, Tensor& to, const From&... from) {
+  if (to.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", to.dtype(), "; convert it with ops::cast");
+  kernel(line.outer, line.extent, line.inner, static_cast<const float*>(from.address())...,
+         static_cast<float*>(to.mutable_address()));
+}
+
+}  // namespace detail
 
 // dx = y (dy − Σ_j dy_j y_j).
 SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
   detail::check_real("softmax", x);
   const auto line = detail::split_at("softmax", x.shape(), axis);
   Tensor y = empty_like(x);
-  dispatch_real(x.dtype(), "softmax", [&](auto zero) {
+  if (detail::on_cuda("softmax", x)) detail::softmax_on_cuda("softmax", kernels::cuda::table().losses.softmax, line, y, x);
+  else dispatch_real(x.dtype(), "softmax", [&](auto zero) {
     using T = decltype(zero);
     const T* from = x.data<T>();
     T* to = y.mutable_data<T>();
@@ -28,7 +41,9 @@ SSLCAKE_INLINE Tensor softmax(const Tensor& x, int axis) {
   });
   return autograd::record("softmax", {x}, y, [sy = autograd::Saved(y), line](autograd::Backward& b) {
     Tensor dx = empty_like(b.grad());
-    dispatch_real(dx.dtype(), "softmax", [&](auto zero) {
+    if (detail::on_cuda("softmax", sy.get(), dx))
+      detail::softmax_on_cuda("softmax", kernels::cuda::table().losses.softmax_grad, line, dx, sy.get(), b.grad());
+    else dispatch_real(dx.dtype(), "softmax", [&](auto zero) {
       using T = decltype(zero);
       const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
       T* to = dx.mutable_data<T>();
@@ -48,7 +63,9 @@ SSLCAKE_INLINE Tensor log_softmax(const Tensor& x, int axis) {
   detail::check_real("log_softmax", x);
   const auto line = detail::split_at("log_softmax", x.shape(), axis);
   Tensor y = empty_like(x);
-  dispatch_real(x.dtype(), "log_softmax", [&](auto zero) {
+  if (detail::on_cuda("log_softmax", x))
+    detail::softmax_on_cuda("log_softmax", kernels::cuda::table().losses.log_softmax, line, y, x);
+  else dispatch_real(x.dtype(), "log_softmax", [&](auto zero) {
     using T = decltype(zero);
     const T* from = x.data<T>();
     T* to = y.mutable_data<T>();
@@ -64,7 +81,9 @@ SSLCAKE_INLINE Tensor log_softmax(const Tensor& x, int axis) {
   });
   return autograd::record("log_softmax", {x}, y, [sy = autograd::Saved(y), line](autograd::Backward& b) {
     Tensor dx = empty_like(b.grad());
-    dispatch_real(dx.dtype(), "log_softmax", [&](auto zero) {
+    if (detail::on_cuda("log_softmax", sy.get(), dx))
+      detail::softmax_on_cuda("log_softmax", kernels::cuda::table().losses.log_softmax_grad, line, dx, sy.get(), b.grad());
+    else dispatch_real(dx.dtype(), "log_softmax", [&](auto zero) {
       using T = decltype(zero);
       const T *y = sy.get().data<T>(), *dy = b.grad().data<T>();
       T* to = dx.mutable_data<T>();

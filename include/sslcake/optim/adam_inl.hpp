@@ -33,6 +33,15 @@ SSLCAKE_INLINE Rule Adam::rule(const AdamOptions& options, bool decoupled) {
   rule.slots = {"mean", "mean_square"};
   rule.settings = concat("beta1 ", detail::exact(options.beta1), " beta2 ", detail::exact(options.beta2),
                          " eps ", detail::exact(options.eps));
+  rule.on_cuda = {.kind = kernels::cuda::OptimiserRule::Kind::adam, .beta1 = static_cast<float>(options.beta1),
+                  .beta2 = static_cast<float>(options.beta2), .eps = static_cast<float>(options.eps)};
+  rule.item_on_cuda = [options, decoupled](const Update& u, kernels::cuda::OptimiserItem& item) {
+    const auto t = static_cast<double>(u.step);
+    item.lr = static_cast<float>(u.lr / (1 - std::pow(options.beta1, t)));
+    item.root = static_cast<float>(std::sqrt(1 - std::pow(options.beta2, t)));
+    item.shrink = static_cast<float>(decoupled ? 1 - u.lr * u.weight_decay : 1);
+    item.decay = static_cast<float>(decoupled ? 0 : u.weight_decay);
+  };
   rule.update = [options, decoupled](const Update& u) {
     // The bias corrections are constant within a step: they move into the learning rate and one divisor.
     const auto t = static_cast<double>(u.step);

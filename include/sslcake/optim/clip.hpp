@@ -16,6 +16,11 @@ double grad_norm(const Parameters& parameters);
 /// gradients stay as they are: check what comes back. Errors: a limit that is not above 0.
 double clip_grad_norm(const Parameters& parameters, double limit);
 
+/// ‖g‖² as one float64 on the gradients' device: on a GPU nobody has to wait for it.
+Tensor squared_grad_norm(const Parameters& parameters);
+/// clip_grad_norm from a squared norm that is known, which is not read by the host where it lies on a GPU.
+void clip_grads(const Parameters& parameters, double limit, const Tensor& squared_norm);
+
 }  // namespace sslcake::inline v0::optim
 
 #ifndef SSLCAKE_COMPILED

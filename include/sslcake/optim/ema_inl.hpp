@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../kernels/cuda/table.hpp"
 #include "ema.hpp"
 #include "optimizer.hpp"
 #include "parts.hpp"
@@ -18,6 +19,7 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
   }
   std::vector<std::int64_t> sizes;
   std::vector<std::pair<float*, const float*>> moved;
+  std::vector<kernels::cuda::TensorPair> on_cuda;
   for (std::size_t k = 0; k < average.size(); ++k) {
     Tensor target = average[k].tensor;
     const Tensor& source = weights[k].tensor;
@@ -25,10 +27,16 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
       copy_into(target, source);
       continue;
     }
+    if (source.device() == Device::cuda) {
+      target.move_to(Device::cuda);
+      on_cuda.push_back({target.mutable_address(), source.address(), target.numel()});
+      continue;
+    }
     sizes.push_back(target.numel());
     moved.emplace_back(target.mutable_data<float>(), source.data<float>());
   }
   const auto keep = static_cast<float>(1 - decay);
+  if (!on_cuda.empty()) kernels::cuda::table().optimiser.average(on_cuda.data(), static_cast<int>(on_cuda.size()), keep);
   detail::for_parts(detail::cut(sizes), [&](const detail::Part& part, std::size_t) {
     const auto [to, from] = moved[part.item];
     detail::for_lanes(part.size(), [keep, to = to + part.begin, from = from + part.begin]<class V>(V, std::int64_t i) {
@@ -52,6 +60,12 @@ SSLCAKE_INLINE void Ema::swap() {
   for (std::size_t k = 0; k < weights_.size(); ++k) {
     Tensor w = weights_[k].tensor, a = average_[k].tensor;
     if (w.bytes() == 0) continue;
+    if (w.device() != Device::cpu) {
+      const Tensor before = w.clone();
+      copy_into(w, a);
+      copy_into(a, before);
+      continue;
+    }
     auto* p = static_cast<unsigned char*>(w.mutable_raw());
     std::swap_ranges(p, p + w.bytes(), static_cast<unsigned char*>(a.mutable_raw()));
   }

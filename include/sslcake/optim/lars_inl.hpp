@@ -24,6 +24,13 @@ SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
               return both * both;
             })};
   };
+  rule.on_cuda = {.kind = kernels::cuda::OptimiserRule::Kind::lars, .momentum = static_cast<float>(options.momentum),
+                  .trust = static_cast<float>(options.trust_coefficient), .nesterov = options.nesterov};
+  rule.item_on_cuda = [](const Update& u, kernels::cuda::OptimiserItem& item) {
+    item.lr = static_cast<float>(u.lr);
+    item.decay = static_cast<float>(u.weight_decay);
+    item.adapts = !u.norm_or_bias;
+  };
   rule.update = [options](const Update& u) {
     double rate = u.lr;
     if (u.sums[0] > 0 && u.sums[1] > 0) rate *= options.trust_coefficient * std::sqrt(u.sums[0]) / std::sqrt(u.sums[1]);

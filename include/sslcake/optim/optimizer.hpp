@@ -22,6 +22,7 @@
 
 #include "../autograd/parameter.hpp"
 #include "../io/state.hpp"
+#include "../kernels/cuda/optimiser.hpp"
 
 namespace sslcake::inline v0::optim {
 
@@ -55,6 +56,8 @@ struct Rule {
   std::string settings{};                   // "momentum 0.9", for str()
   std::function<void(const Update&)> update{};  // called from several threads at once, for different parts
   std::function<std::array<double, 2>(const Update&)> measure{};  // optional, before the update: two sums over the part
+  kernels::cuda::OptimiserRule on_cuda{};   // the same rule for parameters on a GPU; none: it has no kernel there
+  std::function<void(const Update&, kernels::cuda::OptimiserItem&)> item_on_cuda{};  // its numbers for one parameter
 };
 
 /// A handle: copies share the parameters and the state.
@@ -64,8 +67,9 @@ class Optimizer {
   /// one name, a learning rate or weight decay that is negative or not finite.
   Optimizer(const Groups& groups, Rule rule);
 
-  /// Changes every parameter that has a gradient, by it.
-  void step();
+  /// Changes every parameter that has a gradient, by it. On a GPU nothing is changed where `guard`, one int64 there, is
+  /// not 0: whoever finds a number that is not finite sets it, and the host need not wait to see it.
+  void step(const Tensor& guard = {});
   /// Forgets the gradients.
   void zero_grad();
 
@@ -85,6 +89,7 @@ class Optimizer {
 
  private:
   struct Shared;
+  void step_on_cuda(const Tensor& guard);
   std::shared_ptr<Shared> shared_;
 };
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "../autograd/tape.hpp"
+#include "../kernels/cuda/table.hpp"
 #include "optimizer.hpp"
 #include "parts.hpp"
 
@@ -56,7 +57,7 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
         fail(where, "expected float32 parameters, got ", p.name, " of type ", p.tensor.dtype());
       if (!p.tensor.requires_grad()) fail(where, "parameter ", p.name, " takes no gradient; leave it out, or call set_requires_grad()");
       if (!names.insert(p.name).second) fail(where, "two parameters are named ", p.name, "; put a prefix before the names of one module");
-      if (p.tensor.numel() > 0 && !numbers.insert(p.tensor.raw()).second) fail(where, "parameter ", p.name, " was given twice");
+      if (p.tensor.numel() > 0 && !numbers.insert(p.tensor.address()).second) fail(where, "parameter ", p.name, " was given twice");
       Shared::Entry entry{p, group.lr_scale, p.norm_or_bias && !rule.decay_norm_and_bias && !group.weight_decay ? 0.0 : decay, {}};
       for (std::size_t i = 0; i < rule.slots.size(); ++i) entry.slots.push_back(zeros_like(p.tensor));
       shared_->entries.push_back(std::move(entry));
@@ -75,8 +76,44 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
   shared_->parts = detail::cut(sizes);
 }
 
-SSLCAKE_INLINE void Optimizer::step() {
+SSLCAKE_INLINE void Optimizer::step_on_cuda(const Tensor& guard) {
   Shared& s = *shared_;
+  if (s.rule.on_cuda.kind == kernels::cuda::OptimiserRule::Kind::none)
+    fail(name(), "this rule has no kernel on cuda; train with parameters on the CPU, or by sgd, adam, adamw or lars");
+  const double lr = s.lr.data<double>()[0];
+  std::int64_t* steps = s.steps.mutable_data<std::int64_t>();
+  std::vector<kernels::cuda::OptimiserItem> items;
+  for (std::size_t i = 0; i < s.entries.size(); ++i) {
+    auto& e = s.entries[i];
+    const Tensor grad = e.parameter.tensor.grad();
+    if (!grad.defined()) continue;
+    const auto step_number = ++steps[i];
+    if (grad.numel() == 0) continue;
+    if (e.parameter.tensor.device() != Device::cuda)
+      fail(name(), "expected all parameters on one device, got ", e.parameter.name, " on ", e.parameter.tensor.device());
+    Update u;
+    u.size = grad.numel();
+    u.lr = lr * e.lr_scale;
+    u.weight_decay = e.weight_decay;
+    u.step = step_number;
+    u.norm_or_bias = e.parameter.norm_or_bias;
+    auto& item = items.emplace_back();
+    item.weights = static_cast<float*>(e.parameter.tensor.mutable_address());
+    item.grads = static_cast<const float*>(grad.address());
+    item.size = u.size;
+    for (std::size_t k = 0; k < e.slots.size(); ++k) {
+      e.slots[k].move_to(Device::cuda);  // where the parameters were moved after the optimiser was made
+      item.slots[k] = static_cast<float*>(e.slots[k].mutable_address());
+    }
+    s.rule.item_on_cuda(u, item);
+  }
+  kernels::cuda::table().optimiser.step(s.rule.on_cuda, items.data(), static_cast<int>(items.size()),
+                                        static_cast<const std::int64_t*>(guard.address()));
+}
+
+SSLCAKE_INLINE void Optimizer::step(const Tensor& guard) {
+  Shared& s = *shared_;
+  if (s.entries[0].parameter.tensor.device() == Device::cuda) return step_on_cuda(guard);
   const double lr = s.lr.data<double>()[0];
   std::int64_t* steps = s.steps.mutable_data<std::int64_t>();
   std::vector<Update> updates(s.entries.size());  // of whole parameters; those without gradient have no weights

@@ -13,6 +13,11 @@ SSLCAKE_INLINE Rule SGD::rule(const SGDOptions& options) {
     rule.slots = {"momentum"};
     rule.settings = concat("momentum ", detail::exact(options.momentum), options.nesterov ? " nesterov" : "");
   }
+  rule.on_cuda = {.kind = kernels::cuda::OptimiserRule::Kind::sgd, .momentum = static_cast<float>(options.momentum), .nesterov = options.nesterov};
+  rule.item_on_cuda = [](const Update& u, kernels::cuda::OptimiserItem& item) {
+    item.lr = static_cast<float>(u.lr);
+    item.decay = static_cast<float>(u.weight_decay);
+  };
   rule.update = [momentum = static_cast<float>(options.momentum), nesterov = options.nesterov](const Update& u) {
     const auto lr = static_cast<float>(u.lr), decay = static_cast<float>(u.weight_decay);
     detail::for_lanes(u.size, [=, weights = u.weights, grads = u.grads, velocity = u.slots[0]]<class V>(V, std::int64_t i) {

@@ -29,6 +29,7 @@
 #include "../autograd/tape.hpp"
 #include "../data/dataset.hpp"
 #include "../data/loader.hpp"
+#include "../ops/on_device.hpp"
 #include "../optim/optimizer.hpp"
 
 namespace sslcake::inline v0::pretext {
@@ -36,10 +37,18 @@ namespace sslcake::inline v0::pretext {
 using data::Batch;
 using data::Views;
 
-/// A number that a task reports beside its loss.
+/// A number that a task reports beside its loss. Given as a tensor of one element, it is read when it is needed: where the
+/// tensor lies on a GPU, the step need not wait for it.
 struct Metric {
   std::string name;
   double value = 0;
+  Tensor tensor = {};
+
+  Metric() = default;
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  Metric(std::string called, Number number) : name(std::move(called)), value(static_cast<double>(number)) {}
+  Metric(std::string called, Tensor one_element) : name(std::move(called)), tensor(std::move(one_element)) {}
 };
 
 /// What one evaluation of the loss yields.
@@ -92,9 +101,20 @@ auto in_module(const char* name, F&& forward) {
   return forward();
 }
 
-/// Share of the rows of logits (N,C) whose largest entry is the label's (N).
-inline double accuracy(const Tensor& logits, const Tensor& labels) {
+/// Share of the rows of logits (N,C) whose largest entry (the first of equals) is the label's (N): one element, on their device
+/// (there float32), so that nobody waits for it.
+inline Tensor top1(const Tensor& logits, const Tensor& labels) {
   const std::int64_t n = logits.dim(0), classes = logits.dim(1);
+  if (ops::detail::on_cuda("accuracy", logits, labels)) {
+    if (labels.dtype() != DType::int64 || labels.numel() != n)
+      fail("accuracy", "expected int64 labels (", n, "), got ", labels.dtype(), ' ', labels.shape());
+    const Tensor scores = logits.to(DType::float32);
+    Tensor share(Shape{}, DType::float32, logits.device());
+    kernels::cuda::table().losses.top1(n, classes, static_cast<const float*>(scores.address()),
+                                       static_cast<const std::int64_t*>(labels.address()),
+                                       static_cast<float*>(share.mutable_address()));
+    return share;
+  }
   const auto scores = logits.to_vector<float>();
   const auto truth = labels.to_vector<std::int64_t>();
   std::int64_t right = 0;
@@ -102,8 +122,10 @@ inline double accuracy(const Tensor& logits, const Tensor& labels) {
     const auto row = scores.begin() + i * classes;
     right += std::max_element(row, row + classes) - row == truth[static_cast<std::size_t>(i)];
   }
-  return n ? static_cast<double>(right) / static_cast<double>(n) : 0;
+  return scalar(n ? static_cast<double>(right) / static_cast<double>(n) : 0, DType::float64);
 }
+/// The same as a number. On CUDA, reading it waits.
+inline double accuracy(const Tensor& logits, const Tensor& labels) { return top1(logits, labels).item(); }
 
 struct EpochContext {
   int epoch = 0, epochs = 0;

@@ -55,8 +55,9 @@ void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const s
 /// products, whether layers are fused, and who decodes JPEGs.
 /// save_checkpoint notes it among the facts.
 std::map<std::string, std::string> surroundings();
-/// What of it is different now, as the end of a line; empty where nothing is, and where the checkpoint does not say.
-std::string changed_surroundings(const Checkpoint& checkpoint);
+/// What of it is different now, or on this device, as the end of a line; empty where nothing is, and where the checkpoint does
+/// not say.
+std::string changed_surroundings(const Checkpoint& checkpoint, Device device = Device::cpu);
 
 }  // namespace sslcake::inline v0::train
 

@@ -126,9 +126,14 @@ SSLCAKE_INLINE std::map<std::string, std::string> surroundings() {
           {"jpeg_decoder", name_of(image::jpeg_decoder())}};
 }
 
-SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint) {
+SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint, Device device) {
   std::string changes;
-  for (const auto& [key, now] : surroundings()) {
+  auto here = surroundings();
+  const auto before = checkpoint.facts.find("device");
+  if (device != Device::cpu && before != checkpoint.facts.end() && before->second == name_of(device))
+    here = {};  // the CPU's kernels have no part in it
+  here["device"] = name_of(device);
+  for (const auto& [key, now] : here) {
     const auto before = checkpoint.facts.find(key);
     if (before != checkpoint.facts.end() && before->second != now)
       changes += concat(changes.empty() ? "; no longer bit for bit: " : ", ", key, " ", before->second, " before and ", now, " now");

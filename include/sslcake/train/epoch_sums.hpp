@@ -15,11 +15,11 @@ struct EpochSums {
   std::int64_t steps = 0;
   std::vector<pretext::Metric> metrics;
 
-  void add(const pretext::Outcome& outcome, double value) {
+  void add(const std::vector<pretext::Metric>& found, double value, double by_chance) {
     loss += value;
-    chance = outcome.chance;
+    chance = by_chance;
     ++steps;
-    for (const auto& m : outcome.metrics) {
+    for (const auto& m : found) {
       const auto it = std::find_if(metrics.begin(), metrics.end(), [&](const auto& known) { return known.name == m.name; });
       if (it == metrics.end()) metrics.push_back(m);
       else it->value += m.value;
@@ -54,7 +54,7 @@ inline pretext::Batch piece(const pretext::Batch& batch, std::int64_t begin, std
     if (!all.defined()) return Tensor{};
     Shape shape = all.shape();
     shape[0] = views * m;
-    Tensor out(shape, all.dtype());
+    Tensor out(shape, all.dtype(), all.device());
     for (std::int64_t v = 0; v < views; ++v) {
       Tensor target = out.rows(v * m, (v + 1) * m);
       copy_into(target, all.rows(v * n + begin, v * n + end));
@@ -78,7 +78,10 @@ inline pretext::Outcome join(const std::vector<pretext::Outcome>& pieces) {
   EpochSums sums;
   std::vector<Tensor> embeddings;
   for (const auto& p : pieces) {
-    sums.add(p, 0);
+    auto metrics = p.metrics;
+    for (auto& m : metrics)
+      if (m.tensor.defined()) m = {m.name, m.tensor.item()};
+    sums.add(metrics, 0, p.chance);
     if (p.embedding.defined()) embeddings.push_back(p.embedding.detach());
   }
   return {Tensor{}, sums.chance, sums.means(), embeddings.empty() ? Tensor{} : ops::concat(embeddings)};

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct FitOptions {
   optim::Schedule schedule = {};      // of the learning rate, in steps; default: cosine to 0 (arXiv 1608.03983)
   double warmup_epochs = 0;           // linear from 0
   double clip = 0;                    // largest gradient norm; 0: gradients are left as they are
+  std::optional<Device> device{};     // where to train; none: where the first parameter of the task's modules lies
   DType precision = DType::float32;   // of the pictures that the encoder sees and so of its activations; bfloat16 halves them
   double average = 0;                 // decay of an exponential moving average of the weights, for monitors and the end; 0: none
   int accumulate = 1;                 // pieces that a batch is cut into; refused where the loss couples the batch

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <exception>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "../core/clock.hpp"
+#include "../core/fetch.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
 #include "../io/files.hpp"
+#include "../kernels/cuda/table.hpp"
+#include "../ops/arithmetic.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
@@ -29,9 +33,13 @@ class Run {
   Run(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options)
       : task_(task), dataset_(dataset), options_(options), state_(pretext::all_state(task.modules)) {
     check_options(options, dataset.size(), task.couples_batch);
+    device_ = options.device.value_or(device_of(state_));
+    move_to(state_, device_);
+    if (task.state) move_to(task.state(), device_);
+    if (device_ != Device::cpu) guard_ = zeros({}, DType::int64, device_);
     std::set<const void*> trained;
     for (const auto& p : state_) {
-      if (!p.buffer) trained.insert(p.tensor.raw());
+      if (!p.buffer) trained.insert(p.tensor.address());
       if (!p.buffer) parameters_.push_back(p);
       else buffers_.emplace_back(p.tensor, p.tensor.clone());
     }
@@ -39,7 +47,7 @@ class Run {
     for (const auto& o : task_.optimizers) {
       base_lr_.push_back(o.lr());
       for (const auto& p : o.parameters())  // its gradient would be neither cleared nor checked, nor the parameter saved
-        if (p.tensor.numel() > 0 && !trained.count(p.tensor.raw()))
+        if (p.tensor.numel() > 0 && !trained.count(p.tensor.address()))
           fail("fit", "expected an optimiser of parameters that the task's modules() have, got ", p.name,
                "; add the module that it belongs to");
     }
@@ -59,7 +67,7 @@ class Run {
     if (!options_.out.empty()) open_folder();
     started_ = last_save_ = monotonic_seconds();
     for (const auto& m : task_.modules) m.train(true);
-    data::Loader loader(dataset_, task_.views, {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers});
+    data::Loader loader(dataset_, task_.views, loader_options());
     for (; epoch_ < options_.epochs; ++epoch_, epoch_step_ = 0, sums_ = {}) {
       if (!run_epoch(loader)) return result(false);
     }
@@ -67,6 +75,10 @@ class Run {
   }
 
  private:
+  data::LoaderOptions loader_options() const {
+    return {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers, .device = device_, .precision = options_.precision};
+  }
+
   void open_folder() {
     io::make_folders(options_.out);
     auto found = list_checkpoints(checkpoint_folder());
@@ -94,7 +106,6 @@ class Run {
     while (!stop && loader.next(batch)) {
       train_step(batch);
       const bool epoch_ends = epoch_step_ == steps_per_epoch_;
-      if (step_ % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step();
       if (seconds_since(window_start_) >= 1 && !epoch_ends) tell_step(waited());
       stop = options_.stop && options_.stop();
       if (!epoch_ends && (stop || save_due())) save();
@@ -111,13 +122,22 @@ class Run {
       lr_ = base_lr_[turn] * factor;
       clear_grads(parameters_);
       const auto dropout = stream_position(Purpose::dropout);
-      for (auto& [now, before] : buffers_) copy_into(before, now);  // a failed step must not leave its statistics behind
-      last_ = accumulate(batch, static_cast<int>(turn));
-      const double norm = optim::grad_norm(parameters_);
-      if (!finite_bits(norm) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
-      if (options_.clip > 0) optim::clip_grad_norm(parameters_, options_.clip);
-      task_.optimizers[turn].step();
-      if (turn == 0) sums_.add(last_, loss_);
+      keep_buffers();
+      Tensor loss;
+      last_ = accumulate(batch, static_cast<int>(turn), loss);
+      const Tensor squared_norm = optim::squared_grad_norm(parameters_);
+      StepResult result{{}, last_.metrics, last_.chance, lr_, step_ + 1, epoch_step_, static_cast<int>(turn), ++updates_, dropout};
+      if (device_ == Device::cpu) {
+        loss_ = loss.item();
+        if (!finite_bits(std::sqrt(squared_norm.item())) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
+      } else {
+        kernels::cuda::table().optimiser.watch(static_cast<std::int64_t*>(guard_.mutable_address()), result.update,
+                                               static_cast<const float*>(loss.address()), static_cast<const double*>(squared_norm.address()));
+      }
+      if (options_.clip > 0) optim::clip_grads(parameters_, options_.clip, squared_norm);
+      task_.optimizers[turn].step(guard_);
+      result.numbers = fetch(loss, result.metrics);
+      results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
     ++step_;
@@ -126,22 +146,83 @@ class Run {
     epoch_pictures_ += options_.batch;
     if (average_) average_->update();
     if (task_.after_step) task_.after_step({step_, steps_});
+    collect(device_ == Device::cpu ? 0 : most_in_flight);
   }
 
-  /// Loss and gradients of a batch, in as many pieces as asked; leaves the loss in loss_.
-  pretext::Outcome accumulate(const pretext::Batch& batch, int turn) {
+  // --- what a step tells ------------------------------------------------------------------------------------------
+  // On a GPU the loop runs ahead of the numbers: they are read a few steps later. A loss or gradient that is not finite
+  // sets the guard there, behind which no optimiser changes anything; the host learns of it when it reads that step.
+
+  struct StepResult {
+    Fetch numbers;  // the loss, the guard's number, and the metrics that are tensors
+    std::vector<pretext::Metric> metrics;
+    double chance, lr;
+    std::int64_t step, epoch_step;  // done with it, done before it
+    int turn;
+    std::int64_t update;
+    std::uint64_t dropout;
+  };
+  static constexpr std::size_t most_in_flight = 4;
+
+  Fetch fetch(const Tensor& loss, const std::vector<pretext::Metric>& metrics) const {
+    std::vector<Tensor> numbers{loss};
+    if (guard_.defined()) numbers.push_back(guard_);
+    for (const auto& m : metrics)
+      if (m.tensor.defined()) numbers.push_back(m.tensor);
+    return Fetch(numbers);
+  }
+
+  /// Reads the results that have arrived, and as many more as leave `in_flight` behind.
+  void collect(std::size_t in_flight) {
+    while (!results_.empty() && (results_.size() > in_flight || results_.front().numbers.ready())) {
+      StepResult result = std::move(results_.front());
+      results_.pop_front();
+      const auto numbers = result.numbers.take();
+      loss_ = numbers[0];
+      std::size_t next = guard_.defined() ? 2 : 1;
+      if (guard_.defined() && numbers[1] != 0) diagnose_later(result);
+      for (auto& m : result.metrics)
+        if (m.tensor.defined()) m = {m.name, numbers[next++]};
+      if (result.turn != 0) continue;
+      sums_.add(result.metrics, loss_, result.chance);
+      metrics_ = std::move(result.metrics);
+      if (result.step % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step(result);
+    }
+  }
+
+  /// Running statistics as they were before the step: a failed one must not leave its own behind.
+  void keep_buffers() {
+    if (device_ == Device::cpu) {
+      for (auto& [now, before] : buffers_) copy_into(before, now);
+      return;
+    }
+    std::vector<kernels::cuda::TensorPair> pairs;
+    for (auto& [now, before] : buffers_) pairs.push_back({before.mutable_address(), now.address(), static_cast<std::int64_t>(now.bytes())});
+    kernels::cuda::table().optimiser.copy_many(pairs.data(), static_cast<int>(pairs.size()), static_cast<const std::int64_t*>(guard_.address()));
+  }
+
+  /// Loss and gradients of a batch, in as many pieces as asked; `loss` becomes the mean over the pieces.
+  pretext::Outcome accumulate(const pretext::Batch& batch, int turn, Tensor& loss) {
     std::vector<pretext::Outcome> outcomes;
-    loss_ = 0;
     const std::int64_t pieces = options_.accumulate, rows = batch.view(0).dim(0);
+    double sum = 0;
     for (std::int64_t i = 0; i < pieces; ++i) {
       pretext::Batch part = pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces);
-      if (options_.precision != DType::float32) part.images = ops::cast(part.images, options_.precision);
+      if (part.images.dtype() != options_.precision) part.images = ops::cast(part.images, options_.precision);
       auto& outcome = outcomes.emplace_back(task_.loss(part, turn));
       if (epoch_step_ == 0) check_metric_names(outcome.metrics);
-      const double value = outcome.loss.item();
-      loss_ += value / static_cast<double>(pieces);
-      if (!finite_bits(value)) break;  // no need to spread it
-      backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype()));
+      if (outcome.loss.numel() != 1) fail("fit", "expected a loss of one element, got shape ", outcome.loss.shape());
+      if (device_ == Device::cpu) {
+        const double value = outcome.loss.item();
+        sum += value / static_cast<double>(pieces);
+        loss = scalar(sum, DType::float64);
+        if (!finite_bits(value)) break;  // no need to spread it
+      } else {
+        const NoGrad no_grad;
+        const Tensor share = ops::div(outcome.loss.detach().alias({}), static_cast<double>(pieces));
+        loss = loss.defined() ? ops::add(loss, share) : share;
+      }
+      backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype(), device_));
       outcome.loss = Tensor{};  // frees the tape
     }
     return join(outcomes);
@@ -149,10 +230,24 @@ class Run {
 
   static bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }
 
+  /// The same for a step that the loop has run ahead of: its batch is made again.
+  [[noreturn]] void diagnose_later(const StepResult& result) {
+    step_ = result.step - 1;
+    epoch_step_ = result.epoch_step;
+    lr_ = result.lr;
+    results_.clear();
+    for (auto& [now, before] : buffers_) copy_into(now, before);
+    data::Loader loader(dataset_, task_.views, loader_options());
+    loader.start(epoch_, epoch_step_);
+    pretext::Batch batch;
+    loader.next(batch);
+    diagnose(batch, result.turn, result.dropout);
+  }
+
   /// A loss or gradient was not finite: runs the same step again with a check after every op, to name the first culprit.
   [[noreturn]] void diagnose(const pretext::Batch& batch, int turn, std::uint64_t dropout) {
     std::string first = "every single op and gradient is finite, but their norm is not";
-    const double loss = loss_;  // the replay writes over it
+    const double loss = loss_;
     clear_grads(parameters_);
     set_stream_position(Purpose::dropout, dropout);
     try {
@@ -160,7 +255,8 @@ class Run {
       if (!all_finite(batch.images)) fail("loader", "the pictures of the batch hold values that are not finite");
       for (const auto& p : parameters_)
         if (!all_finite(p.tensor)) fail("fit", "parameter ", p.name, " is not finite");
-      accumulate(batch, turn);
+      Tensor unused;
+      accumulate(batch, turn, unused);
     } catch (const Error& e) {
       first = e.what();
     }
@@ -174,6 +270,7 @@ class Run {
   }
 
   void end_epoch(double waited, bool stop) {
+    collect(0);
     window_start_ = epoch_start_;  // the rate of the whole epoch, before time goes into measuring
     window_pictures_ = epoch_pictures_;
     Progress p = progress(Progress::Kind::epoch, waited);
@@ -246,7 +343,9 @@ class Run {
 
   void save() {
     if (options_.out.empty()) return;
+    collect(0);
     Checkpoint c;
+    c.facts["device"] = name_of(device_);
     for (const auto& p : everything()) c.tensors.emplace_back(p.name, p.tensor.detach());
     c.settings = settings_;
     c.set("step", step_);
@@ -282,7 +381,7 @@ class Run {
     epoch_loss_ = c.real("epoch_loss");
     sums_.restore(c);
     note(concat("resumed from ", path, " at epoch ", std::min(epoch_ + 1, options_.epochs), ", step ", step_,
-                changed_surroundings(c)));
+                changed_surroundings(c, device_)));
     return c.integer("log_bytes");
   }
 
@@ -319,14 +418,17 @@ class Run {
   void note(const std::string& text) const { say(Progress::Kind::note, text); }
   void tell_step(double waited) {
     Progress p = progress(Progress::Kind::step, waited);
-    p.metrics = last_.metrics;
+    p.metrics = metrics_;
     tell(p);
     window_start_ = monotonic_seconds();
     window_pictures_ = 0;
   }
-  void log_step() {
+  void log_step(const StepResult& result) {
     Progress p = progress(Progress::Kind::step, 0);
-    p.metrics = last_.metrics;
+    p.step = result.step;
+    p.epoch_step = result.epoch_step + 1;
+    p.lr = result.lr;
+    p.metrics = metrics_;
     log_.write("step", p);
   }
 
@@ -350,6 +452,11 @@ class Run {
   std::int64_t step_ = 0, epoch_step_ = 0;                           // done
   int epoch_ = 0;
   EpochSums sums_;
+  Device device_ = Device::cpu;
+  Tensor guard_;                      // on a GPU: the number of the first update whose loss or gradient was not finite
+  std::int64_t updates_ = 0;
+  std::deque<StepResult> results_;    // of steps whose numbers were not read yet
+  std::vector<pretext::Metric> metrics_;  // of the last step that was read
   pretext::Outcome last_;
   double loss_ = 0, lr_ = 0, epoch_loss_ = 0, rate_ = 0, seconds_before_ = 0;
   std::vector<pretext::Metric> measured_;
