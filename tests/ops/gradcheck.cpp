@@ -18,6 +18,8 @@ std::vector<OpCase>& op_cases() {
 namespace {
 
 ShapeKinds* looking = nullptr;  // set while shape_kinds_of runs a case
+DeviceReport* comparing = nullptr;  // set while compare_devices does
+Device compared_device = Device::cuda;
 
 void look_at(const Shape& s, ShapeKinds& kinds) {
   if (s.numel() == 0) kinds.empty = true;
@@ -63,6 +65,90 @@ ShapeKinds shape_kinds_of(const OpCase& c) {
   c.run();
   looking = nullptr;
   return kinds;
+}
+
+namespace {
+
+/// Where `found` is further from `wanted` than `tolerance`, of each number and of the largest: in words; empty if nowhere.
+std::string difference(const Tensor& found, const Tensor& wanted, double tolerance) {
+  if (!(found.shape() == wanted.shape())) return concat("shape ", found.shape(), ", expected ", wanted.shape());
+  const auto a = found.to_vector<double>(), b = wanted.to_vector<double>();
+  double largest = 0;
+  for (const double v : b)
+    if (std::isfinite(v)) largest = std::max(largest, std::abs(v));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+    if (!(std::abs(a[i] - b[i]) <= 1e-6 + tolerance * (std::abs(b[i]) + largest)))
+      return concat("element ", i, " is ", a[i], ", expected ", b[i], " (the largest is ", largest, ")");
+  }
+  return "";
+}
+
+/// The inputs with their float64 numbers rounded to `rounding`, kept as `kept`, on a device.
+Tensors prepared(const Tensors& inputs, DType rounding, DType kept, Device device) {
+  Tensors out;
+  for (const auto& t : inputs) {
+    Tensor copy = differentiable(t) ? t.to(rounding).to(kept) : t.defined() ? t.clone() : Tensor{};
+    if (copy.defined() && device != Device::cpu) copy = copy.to(device);
+    if (differentiable(t)) copy.set_requires_grad();
+    out.push_back(copy);
+  }
+  return out;
+}
+
+struct Ran {
+  Tensor result;
+  Tensors grads;
+};
+Ran run(const Function& fn, const Tensors& inputs) {
+  Ran ran;
+  ran.result = fn(inputs);
+  if (!ran.result.requires_grad()) return ran;
+  backward(ran.result, random_input(ran.result.shape(), 0x5eed).to(ran.result.dtype()).to(ran.result.device()));
+  for (const auto& t : inputs) ran.grads.push_back(t.requires_grad() ? t.grad() : Tensor{});
+  return ran;
+}
+
+void compare(const Function& fn, const Tensors& inputs, DType rounding, DType reference, double tolerance) {
+  Ran wanted, found;
+  try {
+    wanted = run(fn, prepared(inputs, rounding, reference, Device::cpu));
+  } catch (const Error&) {
+    if (rounding == DType::bfloat16) return;  // not a type of this op
+    throw;
+  }
+  const auto problem = [&](const std::string& what) {
+    std::string shapes;
+    for (const auto& t : inputs) shapes += t.defined() ? t.shape().str() + " " : "- ";
+    comparing->problems.push_back(concat(name_of(rounding), ", inputs ", shapes, ": ", what));
+  };
+  try {
+    found = run(fn, prepared(inputs, rounding, rounding, compared_device));
+  } catch (const std::exception& e) {
+    const std::string text = e.what();
+    if (text.find("float64 is not on") != std::string::npos) return;  // a case that asks for that type
+    if (wanted.result.numel() == 0 && rounding == DType::bfloat16) return;  // empty: the CPU did not come to look at the type
+    return problem(text);
+  }
+  ++(rounding == DType::bfloat16 ? comparing->compared_bfloat16 : comparing->compared);
+  if (found.result.device() != compared_device) problem("the result is on the CPU");
+  if (const auto d = difference(found.result, wanted.result, tolerance); !d.empty()) problem("result: " + d);
+  for (std::size_t i = 0; i < wanted.grads.size(); ++i) {
+    if (wanted.grads[i].defined() != found.grads[i].defined()) { problem(concat("gradient of input ", i, " is missing or too many")); continue; }
+    if (!wanted.grads[i].defined()) continue;
+    if (const auto d = difference(found.grads[i], wanted.grads[i], tolerance); !d.empty()) problem(concat("gradient of input ", i, ": ", d));
+  }
+}
+
+}  // namespace
+
+DeviceReport compare_devices(const OpCase& c, Device device) {
+  DeviceReport report;
+  comparing = &report;
+  compared_device = device;
+  c.run();
+  comparing = nullptr;
+  return report;
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
@@ -172,6 +258,11 @@ void gradcheck(const Function& fn, const Tensors& inputs, const GradcheckOptions
   if (looking) {
     for (const auto& t : inputs)
       if (differentiable(t)) look_at(t.shape(), *looking);
+    return;
+  }
+  if (comparing) {
+    compare(fn, inputs, DType::float32, DType::float64, 2e-5);
+    compare(fn, inputs, DType::bfloat16, DType::bfloat16, 1.0 / 64);
     return;
   }
   std::string message = "inputs";

@@ -82,6 +82,16 @@ struct ShapeKinds {
 /// Runs a case with gradcheck doing nothing but look at the shapes.
 ShapeKinds shape_kinds_of(const OpCase& c);
 
+/// What a case says of a device: whether it runs there, and where results or gradients differ from the CPU's in float64.
+struct DeviceReport {
+  int compared = 0;                    // calls of gradcheck whose numbers were compared in float32
+  int compared_bfloat16 = 0;           // and in bfloat16, where the CPU takes that
+  std::vector<std::string> problems;
+};
+/// Runs a case with gradcheck doing nothing but compare `device` with the CPU: the same inputs, rounded to float32, there in
+/// float32, here in float64; and once more rounded to bfloat16, on both in bfloat16.
+DeviceReport compare_devices(const OpCase& c, sslcake::Device device);
+
 }  // namespace op_test
 
 #define OP_CASE_NAMED(name, function)                                                          \

@@ -30,8 +30,8 @@ struct Unit {
     ops::NormState norm{x[2], x[3], {}, {}, {}};
     norm.training = training;
     if (!training) {
-      norm.running_mean = full({x[1].dim(0)}, 0.1, DType::float64);
-      norm.running_var = full({x[1].dim(0)}, 0.6, DType::float64);
+      norm.running_mean = full({x[1].dim(0)}, 0.1, x[1].dtype(), x[1].device());
+      norm.running_var = full({x[1].dim(0)}, 0.6, x[1].dtype(), x[1].device());
     }
     return ops::conv_norm_act(x[0], x[1], norm, activation, residual ? x[4] : Tensor{}, conv);
   }

@@ -32,8 +32,8 @@ const auto bn = [](bool training) {
       norm.beta = x[2];
     }
     if (!training) {
-      norm.running_mean = full({x[0].dim(-1)}, 0.2, DType::float64);
-      norm.running_var = full({x[0].dim(-1)}, 1.7, DType::float64);
+      norm.running_mean = full({x[0].dim(-1)}, 0.2, x[0].dtype(), x[0].device());
+      norm.running_var = full({x[0].dim(-1)}, 1.7, x[0].dtype(), x[0].device());
     }
     return ops::batch_norm(x[0], norm);
   };

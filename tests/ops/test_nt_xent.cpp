@@ -85,7 +85,7 @@ void compare(const Tensor& z64, const ops::NtXentOptions& options, DType dtype, 
   double largest = 0;
   for (const double g : expected.grad) largest = std::max(largest, std::abs(g));
   check_close(z.grad(), from_vector(z.shape(), expected.grad), 0, tolerance * (largest + 1e-12), "gradient");
-  if (dtype == DType::float64) CHECK(result.agreement == doctest::Approx(expected.agreement));
+  if (dtype == DType::float64) CHECK(result.agreement.item() == doctest::Approx(expected.agreement));
 }
 
 }  // namespace
@@ -138,12 +138,12 @@ TEST_CASE("NT-Xent knows its own extremes") {
   // All rows alike: chance, exactly, and nobody's partner stands out.
   const auto collapsed = ops::nt_xent(ones({64, 4}), {.temperature = 0.1});
   CHECK(collapsed.loss.item() == doctest::Approx(ops::nt_xent_chance(64)).epsilon(1e-5));
-  CHECK(collapsed.agreement == 0);
+  CHECK(collapsed.agreement.item() == 0);
   // Partners alike, all else orthogonal.
   Tensor apart = zeros({8, 4}, DType::float64);
   for (std::int64_t i = 0; i < 8; ++i) apart.mutable_data<double>()[i * 4 + i % 4] = 3;
   const auto best = ops::nt_xent(apart, {.temperature = 0.1});
-  CHECK(best.agreement == 1);
+  CHECK(best.agreement.item() == 1);
   CHECK(best.loss.item() == doctest::Approx(std::log1p(6 * std::exp(-10.0))).epsilon(1e-9));
   // One pair: its partner is the only choice. Rows of zeros have no direction and stay at 0/1e-12.
   CHECK(ops::nt_xent(random_input({2, 5}, 1)).loss.item() == doctest::Approx(0.0));
