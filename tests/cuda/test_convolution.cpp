@@ -145,33 +145,76 @@ TEST_CASE("cuda convolution: every tile") {
   }
 }
 
+void check_moments(const ConvShape& s) {
+  Case c(s, 5);
+  for (auto& v : c.x) v = bfloat16(static_cast<float>(v) * 0.1f + 3);  // means far from 0
+  const auto x = on_gpu(c.x);
+  const auto w = on_gpu(c.w);
+  const OnGpu<bfloat16> y(c.dy.size()), again(c.dy.size());
+  const OnGpu<float> mean(count_of(s.o)), variance(count_of(s.o));
+  REQUIRE(table().forward_moments(DType::bfloat16, s, x.data(), w.data(), y.data(), mean.data(), variance.data()));
+  table().forward(DType::bfloat16, s, x.data(), w.data(), nullptr, again.data());
+  const auto values = widened(y.values());
+  CHECK(values == widened(again.values()));
+  std::vector<double> means(count_of(s.o)), variances(count_of(s.o));
+  const auto rows = values.size() / means.size();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    means[i % means.size()] += static_cast<double>(values[i]) / static_cast<double>(rows);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double d = static_cast<double>(values[i]) - means[i % means.size()];
+    variances[i % means.size()] += d * d / static_cast<double>(rows);
+  }
+  CHECK(relative_error(mean.values(), means) < 1e-6);
+  CHECK(relative_error(variance.values(), variances) < 1e-5);
+}
+
 TEST_CASE("cuda convolution: moments of the result") {
   for (int tile = 0; tile < sslcake::kernels::cuda::convolution_tiles; ++tile)
     for (const auto& s : {shape(1, 17, 19, 8, 67, 1, 1, 0), shape(1, 16, 8, 3, 8, 3, 1, 1), shape(1, 1, 3, 8, 2, 1, 1, 0)}) {
       CAPTURE(tile);
-    CAPTURE(s.o);
+      CAPTURE(s.o);
       const Tile forced(tile);
-      Case c(s, 5);
-      for (auto& v : c.x) v = bfloat16(static_cast<float>(v) * 0.1f + 3);  // means far from 0
-      const auto x = on_gpu(c.x);
-      const auto w = on_gpu(c.w);
-      const OnGpu<bfloat16> y(c.dy.size()), again(c.dy.size());
-      const OnGpu<float> mean(count_of(s.o)), variance(count_of(s.o));
-      REQUIRE(table().forward_moments(DType::bfloat16, s, x.data(), w.data(), y.data(), mean.data(), variance.data()));
-      table().forward(DType::bfloat16, s, x.data(), w.data(), nullptr, again.data());
-      const auto values = widened(y.values());
-      CHECK(values == widened(again.values()));
-      std::vector<double> means(count_of(s.o)), variances(count_of(s.o));
-      const auto rows = values.size() / means.size();
-      for (std::size_t i = 0; i < values.size(); ++i)
-        means[i % means.size()] += static_cast<double>(values[i]) / static_cast<double>(rows);
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        const double d = static_cast<double>(values[i]) - means[i % means.size()];
-        variances[i % means.size()] += d * d / static_cast<double>(rows);
-      }
-      CHECK(relative_error(mean.values(), means) < 1e-6);
-      CHECK(relative_error(variance.values(), variances) < 1e-5);
+      check_moments(s);
     }
+}
+
+// Pictures smaller than a tile, of several tiles, with rests of a line and a column. The model has so few multiprocessors that a
+// block walks over several tiles.
+TEST_CASE("cuda convolution: 3x3 taps with the pixels and the weights in shared memory") {
+  const Tile forced(sslcake::kernels::cuda::convolution_tiles);
+  for (const auto& s : {shape(1, 1, 1, 64, 64, 3, 1, 1), shape(2, 16, 32, 64, 128, 3, 1, 1), shape(3, 17, 33, 64, 64, 3, 1, 1),
+                        shape(2, 5, 7, 64, 192, 3, 1, 1), shape(1, 8, 65, 61, 64, 3, 1, 1)}) {
+    CAPTURE(s.h);
+    CAPTURE(s.c);
+    CAPTURE(s.o);
+    check_forward(s, s.n != 2);
+    check_moments(s);
+  }
+  check_forward(shape(1, 6, 5, 64, 64, 3, 1, 1), true, 3);
+  check_forward(shape(1, 6, 5, 64, 72, 3, 1, 1), true);     // not its own: columns
+  check_forward(shape(1, 6, 5, 64, 64, 3, 1, 2), true);     // padding
+  check_forward(shape(1, 7, 6, 64, 64, 3, 1, 2, 2), true);  // dilation
+  check_forward(shape(1, 6, 5, 128, 64, 3, 1, 1), true);    // channels
+  check_input_grad(shape(2, 17, 34, 64, 64, 3, 1, 1));
+  check_input_grad(shape(1, 9, 31, 128, 64, 3, 1, 1));
+  check_input_grad(shape(1, 3, 2, 192, 57, 3, 1, 1));
+  check_input_grad(shape(1, 6, 5, 64, 64, 3, 2, 1));
+}
+
+TEST_CASE("cuda convolution: 3x3 taps with the pixels in shared memory and the weights passing through") {
+  const Tile forced(sslcake::kernels::cuda::convolution_tiles + 1);
+  for (const auto& s : {shape(1, 1, 1, 64, 128, 3, 1, 1), shape(18, 4, 4, 128, 128, 3, 1, 1), shape(3, 2, 3, 192, 128, 3, 1, 1),
+                        shape(5, 8, 8, 64, 256, 3, 1, 1), shape(6, 7, 5, 128, 128, 3, 1, 1), shape(2, 16, 16, 128, 128, 3, 1, 1),
+                        shape(2, 17, 33, 64, 128, 3, 1, 1), shape(1, 3, 20, 125, 128, 3, 1, 1)}) {
+    CAPTURE(s.h);
+    CAPTURE(s.c);
+    CAPTURE(s.o);
+    check_forward(s, s.n != 2);
+    check_moments(s);
+  }
+  check_input_grad(shape(17, 4, 3, 128, 64, 3, 1, 1));
+  check_input_grad(shape(2, 8, 7, 256, 128, 3, 1, 1));
+  check_input_grad(shape(1, 16, 19, 128, 64, 3, 1, 1));
 }
 
 }  // namespace

@@ -99,8 +99,18 @@ TEST_CASE("cuda: bfloat16 weight gradient, channels that are no multiple of 8, p
   check_weight_grad(shape(2, 8, 8, 3, 64, 3, 1, 1));
   check_weight_grad(shape(1, 6, 6, 13, 5, 3, 1, 1));
   check_weight_grad(shape(1, 6, 6, 1, 1, 2));
+  check_weight_grad(shape(2, 9, 7, 4, 24, 2, 1, 1), 7, 1);  // 4 channels and an even number of taps: nothing is padded
+  check_weight_grad(shape(2, 9, 7, 4, 24, 3, 1, 1), 7, 1);
+  check_weight_grad(shape(2, 11, 12, 3, 16, 3, 2, 3, 2));  // neighbouring taps are two pixels apart
+  check_weight_grad(shape(3, 6, 8, 2, 16, 1));
+  for (int kind = 0; kind < cuda::weight_grad_kinds; ++kind) check_weight_grad(shape(2, 9, 8, 3, 72, 5, 1, 2), kind, 2);
   check_weight_grad(shape(1, 6, 6, 16, 10, 1));
   check_weight_grad(shape(1, 6, 6, 8, 8, 3, 1, 1), -1, 0, 1);
+}
+TEST_CASE("cuda: bfloat16 weight gradient, many parts of few results") {
+  for (const std::int64_t parts : {7, 8, 23, 40}) check_weight_grad(shape(5, 16, 16, 8, 13, 1), 7, parts);
+  check_weight_grad(shape(5, 16, 16, 3, 10, 3, 1, 1), 7, 40);
+  check_weight_grad(shape(5, 16, 16, 24, 64, 3, 1, 1), 7, 16);
 }
 TEST_CASE("cuda: bfloat16 weight gradient, left to others") {
   auto grouped = shape(1, 6, 6, 16, 16, 3);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <numeric>
@@ -12,7 +11,7 @@
 
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
-#include "../kernels/cuda/table.hpp"
+#include "gpu_views.hpp"
 #include "loader.hpp"
 
 namespace sslcake::inline v0::data {
@@ -33,37 +32,8 @@ struct BatchSlot {
   std::int64_t unfinished = 0;          // slices
   std::exception_ptr error;             // of the first slice, in order, that failed
   std::int64_t error_slice = 0;
-  // Where the GPU makes the views, in place of images:
-  std::vector<kernels::cuda::ViewProgram> programs;   // (V·N)
-  std::vector<std::vector<std::uint8_t>> pictures;    // (N), unless they are on the GPU already
-  std::vector<std::uint8_t> package;                  // programs, then pictures: what goes up
+  GpuViews gpu;                         // in place of images where the GPU makes the views
 };
-
-/// All pictures of a data set on the GPU, (N,height,width,3) bytes; undefined where they may not take `most` bytes.
-inline Tensor upload_pictures(const Dataset& dataset, int width, int height, double most) {
-  const std::int64_t count = dataset.size(), bytes = std::int64_t{width} * height * 3;
-  if (static_cast<double>(count) * static_cast<double>(bytes) > most) return {};
-  Tensor all({count, height, width, 3}, DType::uint8, Device::cuda);
-  auto* to = static_cast<std::uint8_t*>(all.mutable_address());
-  const auto part = std::max(std::int64_t{1}, (std::int64_t{8} << 20) / bytes);  // pictures that go up together
-  std::vector<std::uint8_t> staged(static_cast<std::size_t>(std::min(part, count) * bytes));
-  for (std::int64_t first = 0; first < count; first += part) {
-    const auto n = std::min(part, count - first);
-    parallel_chunks(n, [&](std::int64_t k) {
-      auto* out = staged.data() + k * bytes;
-      if (const auto* held = dataset.pixels(first + k)) {
-        std::memcpy(out, held, static_cast<std::size_t>(bytes));
-        return;
-      }
-      const auto picture = as_rgb(dataset.image(first + k), "Loader");
-      if (picture.width != width || picture.height != height)
-        fail("Loader", "expected pictures of one size, ", width, " x ", height, ", got ", picture.width, " x ", picture.height);
-      std::memcpy(out, picture.pixels.data(), static_cast<std::size_t>(bytes));
-    });
-    kernels::cuda::table().runtime.upload(to + first * bytes, staged.data(), static_cast<std::size_t>(n * bytes));
-  }
-  return all;
-}
 
 }  // namespace detail
 
@@ -186,8 +156,8 @@ struct Loader::State {
     slot.batch.number = number;
     slot.batch.indices.assign(order.begin() + first, order.begin() + first + n);
     if (views_on_gpu) {
-      slot.programs.resize(static_cast<std::size_t>(v * n));
-      if (!resident.defined()) slot.pictures.resize(static_cast<std::size_t>(n));
+      slot.gpu.programs.resize(static_cast<std::size_t>(v * n));
+      if (!resident.defined()) slot.gpu.pictures.resize(static_cast<std::size_t>(n));
     } else {
       slot.batch.images = Tensor({v * n, height, width, 3}, DType::float32);
       slot.images = slot.batch.images.mutable_data<float>();
@@ -267,27 +237,9 @@ struct Loader::State {
     if (slot.error) return;
     try {
       leave_out_missing(slot);
-      if (views_on_gpu) pack(slot);
+      if (views_on_gpu) slot.gpu.pack(slot.batch.indices.size());
     } catch (...) {
       slot.error = std::current_exception();
-    }
-  }
-
-  /// Programs and pictures in one piece of memory, so that they go up together.
-  void pack(Slot& slot) const {
-    const std::size_t program_bytes = slot.programs.size() * sizeof(kernels::cuda::ViewProgram), n = slot.batch.indices.size();
-    std::size_t bytes = program_bytes;
-    for (std::size_t k = 0; k < slot.pictures.size(); ++k) {
-      for (std::size_t row = k; row < slot.programs.size(); row += n) slot.programs[row].offset = static_cast<std::int64_t>(bytes);
-      bytes += slot.pictures[k].size();
-    }
-    slot.package.resize(bytes);
-    auto* to = slot.package.data();
-    if (program_bytes > 0) std::memcpy(to, slot.programs.data(), program_bytes);
-    to += program_bytes;
-    for (auto& picture : slot.pictures) {
-      to = std::copy(picture.begin(), picture.end(), to);
-      picture = {};
     }
   }
 
@@ -296,18 +248,8 @@ struct Loader::State {
     Batch& batch = slot.batch;
     batch.labels = batch.labels.to(Device::cuda);
     batch.view_labels = batch.view_labels.to(Device::cuda);
-    if (!views_on_gpu) {
-      batch.images = batch.images.to(Device::cuda).to(options.precision);
-      return;
-    }
-    const auto& backend = kernels::cuda::table();
-    Tensor package({static_cast<std::int64_t>(slot.package.size())}, DType::uint8, Device::cuda);
-    backend.runtime.upload(package.mutable_address(), slot.package.data(), slot.package.size());
-    const auto rows = static_cast<std::int64_t>(slot.programs.size());
-    batch.images = Tensor({rows, height, width, 3}, options.precision, Device::cuda);
-    const auto* pictures = static_cast<const std::uint8_t*>(resident.defined() ? resident.address() : package.address());
-    backend.augment.views(rows, pictures, static_cast<const kernels::cuda::ViewProgram*>(package.address()), static_cast<int>(width),
-                          options.precision, batch.images.mutable_address());
+    batch.images = views_on_gpu ? slot.gpu.make(static_cast<int>(width), options.precision, resident)
+                                : batch.images.to(Device::cuda).to(options.precision);
   }
 
   std::exception_ptr prepare_slice(Slot& slot, std::int64_t slice, std::int64_t of) {
@@ -343,9 +285,9 @@ struct Loader::State {
       }
       const auto parameters = views[v].recipe.draw(random, picture.width, picture.height);
       const auto offset = resident.defined() ? index * picture.width * picture.height * 3 : 0;  // else pack() knows
-      slot.programs[static_cast<std::size_t>(row)] = views[v].recipe.program(parameters, picture.width, picture.height, offset);
+      slot.gpu.programs[static_cast<std::size_t>(row)] = views[v].recipe.program(parameters, picture.width, picture.height, offset);
     }
-    if (!slot.pictures.empty()) slot.pictures[static_cast<std::size_t>(k)] = std::move(picture.pixels);
+    if (!slot.gpu.pictures.empty()) slot.gpu.pictures[static_cast<std::size_t>(k)] = std::move(picture.pixels);
   }
 
   /// The picture `index`, or the next readable one, whose number is then put into `index`. False: left out.
@@ -383,15 +325,15 @@ struct Loader::State {
     for (std::int64_t row = 0; row < v * n; ++row) {
       if (slot.missing[static_cast<std::size_t>(row % n)]) continue;
       if (images) images = std::copy_n(whole.images.data<float>() + row * numbers, numbers, images);
-      if (views_on_gpu) slot.programs[programs++] = slot.programs[static_cast<std::size_t>(row)];
+      if (views_on_gpu) slot.gpu.programs[programs++] = slot.gpu.programs[static_cast<std::size_t>(row)];
       *view_labels++ = whole.view_labels.data<std::int64_t>()[row];
       if (row >= n) continue;
       *labels++ = whole.labels.data<std::int64_t>()[row];
       out.indices.push_back(whole.indices[static_cast<std::size_t>(row)]);
-      if (!slot.pictures.empty()) std::swap(slot.pictures[pictures++], slot.pictures[static_cast<std::size_t>(row)]);
+      if (!slot.gpu.pictures.empty()) std::swap(slot.gpu.pictures[pictures++], slot.gpu.pictures[static_cast<std::size_t>(row)]);
     }
-    slot.programs.resize(programs);
-    slot.pictures.resize(pictures);
+    slot.gpu.programs.resize(programs);
+    slot.gpu.pictures.resize(pictures);
   }
 
  public:

@@ -6,6 +6,10 @@
 
 namespace sslcake::inline v0::ops::detail {
 
+inline void check_defined(const char* op, const Tensor& x) {
+  if (!x.defined()) fail(op, "expected a tensor, got an undefined one");
+}
+
 /// Fails naming `op` where two of the defined tensors lie on different devices.
 inline void expect_one_device(const char* op, const Tensor& first, const Tensor& other) {
   if (first.defined() && other.defined() && first.device() != other.device())

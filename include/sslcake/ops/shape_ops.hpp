@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../core/tensor.hpp"
+#include "pick.hpp"
 
 namespace sslcake::inline v0::ops {
 
@@ -27,11 +28,6 @@ Tensor stack(const std::vector<Tensor>& tensors, int axis = 0);
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end);
 /// Surrounds x with `value`: amounts[i] = {before, after} for dimension i, one pair for each dimension.
 Tensor pad(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& amounts, double value = 0);
-/// Picks along an axis: entry k of the result's axis is entry index[k] of x's. index: (K) int64. Rows, by default.
-Tensor index_select(const Tensor& x, const Tensor& index, int axis = 0);
-/// Picks single elements along an axis: with axis 1, y[i][j] = x[i][index[i][j]]. index: int64, of x's rank, and of x's
-/// extents in all other dimensions.
-Tensor gather(const Tensor& x, const Tensor& index, int axis);
 /// Converts the element type; x itself where it is right already. Halves of numbers are cut off towards integers.
 Tensor cast(const Tensor& x, DType dtype);
 

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 
+#include "../ops/arithmetic.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../pretext/task.hpp"
 #include "checkpoint.hpp"
+#include "metrics_log.hpp"
 
 namespace sslcake::inline v0::train::detail {
 
@@ -85,6 +88,37 @@ inline pretext::Outcome join(const std::vector<pretext::Outcome>& pieces) {
     if (p.embedding.defined()) embeddings.push_back(p.embedding.detach());
   }
   return {Tensor{}, sums.chance, sums.means(), embeddings.empty() ? Tensor{} : ops::concat(embeddings)};
+}
+
+inline bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }
+
+/// Loss and gradients of a batch, in as many pieces as asked; `loss` becomes the mean over the pieces. On the CPU it ends with
+/// the first piece whose loss is not finite.
+inline pretext::Outcome run_pieces(const std::function<pretext::Outcome(const pretext::Batch&, int)>& loss_of, const pretext::Batch& batch,
+                                   int turn, std::int64_t pieces, DType precision, Device device, bool check_names, Tensor& loss) {
+  std::vector<pretext::Outcome> outcomes;
+  const std::int64_t rows = batch.view(0).dim(0);
+  double sum = 0;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    pretext::Batch part = pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces);
+    if (part.images.dtype() != precision) part.images = ops::cast(part.images, precision);
+    auto& outcome = outcomes.emplace_back(loss_of(part, turn));
+    if (check_names) check_metric_names(outcome.metrics);
+    if (outcome.loss.numel() != 1) fail("fit", "expected a loss of one element, got shape ", outcome.loss.shape());
+    if (device == Device::cpu) {
+      const double value = outcome.loss.item();
+      sum += value / static_cast<double>(pieces);
+      loss = scalar(sum, DType::float64);
+      if (!finite_bits(value)) break;  // no need to spread it
+    } else {
+      const NoGrad no_grad;
+      const Tensor share = ops::div(outcome.loss.detach().alias({}), static_cast<double>(pieces));
+      loss = loss.defined() ? ops::add(loss, share) : share;
+    }
+    backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype(), device));
+    outcome.loss = Tensor{};  // frees the tape
+  }
+  return join(outcomes);
 }
 
 }  // namespace sslcake::inline v0::train::detail

@@ -9,23 +9,18 @@
 #include <utility>
 
 #include "../core/clock.hpp"
-#include "../core/fetch.hpp"
 #include "../core/threads.hpp"
 #include "../eval/collapse.hpp"
 #include "../io/files.hpp"
-#include "../kernels/cuda/table.hpp"
-#include "../ops/arithmetic.hpp"
-#include "../ops/shape_ops.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
 #include "checkpoint.hpp"
 #include "epoch_sums.hpp"
 #include "metrics_log.hpp"
+#include "step_results.hpp"
 #include "trainer.hpp"
 
 namespace sslcake::inline v0::train::detail {
-
-inline double seconds_since(double start) { return monotonic_seconds() - start; }
 
 /// One run of the loop: the state that the steps share.
 class Run {
@@ -38,11 +33,9 @@ class Run {
     if (task.state) move_to(task.state(), device_);
     if (device_ != Device::cpu) guard_ = zeros({}, DType::int64, device_);
     std::set<const void*> trained;
-    for (const auto& p : state_) {
-      if (!p.buffer) trained.insert(p.tensor.address());
-      if (!p.buffer) parameters_.push_back(p);
-      else buffers_.emplace_back(p.tensor, p.tensor.clone());
-    }
+    for (const auto& p : state_)
+      if (p.buffer) buffers_.add(p.tensor);
+      else trained.insert(p.tensor.address()), parameters_.push_back(p);
     if (options.average > 0) average_.emplace(state_, options.average);
     for (const auto& o : task_.optimizers) {
       base_lr_.push_back(o.lr());
@@ -122,21 +115,20 @@ class Run {
       lr_ = base_lr_[turn] * factor;
       clear_grads(parameters_);
       const auto dropout = stream_position(Purpose::dropout);
-      keep_buffers();
+      buffers_.keep(guard_);
       Tensor loss;
       last_ = accumulate(batch, static_cast<int>(turn), loss);
       const Tensor squared_norm = optim::squared_grad_norm(parameters_);
-      StepResult result{{}, last_.metrics, last_.chance, lr_, step_ + 1, epoch_step_, static_cast<int>(turn), ++updates_, dropout};
+      StepResult result{{}, last_.metrics, last_.chance, lr_, step_ + 1, epoch_step_, static_cast<int>(turn), dropout};
       if (device_ == Device::cpu) {
         loss_ = loss.item();
         if (!finite_bits(std::sqrt(squared_norm.item())) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
       } else {
-        kernels::cuda::table().optimiser.watch(static_cast<std::int64_t*>(guard_.mutable_address()), result.update,
-                                               static_cast<const float*>(loss.address()), static_cast<const double*>(squared_norm.address()));
+        watch(guard_, ++updates_, loss, squared_norm);
       }
       if (options_.clip > 0) optim::clip_grads(parameters_, options_.clip, squared_norm);
       task_.optimizers[turn].step(guard_);
-      result.numbers = fetch(loss, result.metrics);
+      result.fetch(loss, guard_);
       results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
@@ -149,40 +141,12 @@ class Run {
     collect(device_ == Device::cpu ? 0 : most_in_flight);
   }
 
-  // --- what a step tells ------------------------------------------------------------------------------------------
-  // On a GPU the loop runs ahead of the numbers: they are read a few steps later. A loss or gradient that is not finite
-  // sets the guard there, behind which no optimiser changes anything; the host learns of it when it reads that step.
-
-  struct StepResult {
-    Fetch numbers;  // the loss, the guard's number, and the metrics that are tensors
-    std::vector<pretext::Metric> metrics;
-    double chance, lr;
-    std::int64_t step, epoch_step;  // done with it, done before it
-    int turn;
-    std::int64_t update;
-    std::uint64_t dropout;
-  };
-  static constexpr std::size_t most_in_flight = 4;
-
-  Fetch fetch(const Tensor& loss, const std::vector<pretext::Metric>& metrics) const {
-    std::vector<Tensor> numbers{loss};
-    if (guard_.defined()) numbers.push_back(guard_);
-    for (const auto& m : metrics)
-      if (m.tensor.defined()) numbers.push_back(m.tensor);
-    return Fetch(numbers);
-  }
-
   /// Reads the results that have arrived, and as many more as leave `in_flight` behind.
   void collect(std::size_t in_flight) {
     while (!results_.empty() && (results_.size() > in_flight || results_.front().numbers.ready())) {
       StepResult result = std::move(results_.front());
       results_.pop_front();
-      const auto numbers = result.numbers.take();
-      loss_ = numbers[0];
-      std::size_t next = guard_.defined() ? 2 : 1;
-      if (guard_.defined() && numbers[1] != 0) diagnose_later(result);
-      for (auto& m : result.metrics)
-        if (m.tensor.defined()) m = {m.name, numbers[next++]};
+      if (!result.take(loss_)) diagnose_later(result);
       if (result.turn != 0) continue;
       sums_.add(result.metrics, loss_, result.chance);
       metrics_ = std::move(result.metrics);
@@ -190,45 +154,10 @@ class Run {
     }
   }
 
-  /// Running statistics as they were before the step: a failed one must not leave its own behind.
-  void keep_buffers() {
-    if (device_ == Device::cpu) {
-      for (auto& [now, before] : buffers_) copy_into(before, now);
-      return;
-    }
-    std::vector<kernels::cuda::TensorPair> pairs;
-    for (auto& [now, before] : buffers_) pairs.push_back({before.mutable_address(), now.address(), static_cast<std::int64_t>(now.bytes())});
-    kernels::cuda::table().optimiser.copy_many(pairs.data(), static_cast<int>(pairs.size()), static_cast<const std::int64_t*>(guard_.address()));
-  }
-
   /// Loss and gradients of a batch, in as many pieces as asked; `loss` becomes the mean over the pieces.
   pretext::Outcome accumulate(const pretext::Batch& batch, int turn, Tensor& loss) {
-    std::vector<pretext::Outcome> outcomes;
-    const std::int64_t pieces = options_.accumulate, rows = batch.view(0).dim(0);
-    double sum = 0;
-    for (std::int64_t i = 0; i < pieces; ++i) {
-      pretext::Batch part = pieces == 1 ? batch : piece(batch, rows * i / pieces, rows * (i + 1) / pieces);
-      if (part.images.dtype() != options_.precision) part.images = ops::cast(part.images, options_.precision);
-      auto& outcome = outcomes.emplace_back(task_.loss(part, turn));
-      if (epoch_step_ == 0) check_metric_names(outcome.metrics);
-      if (outcome.loss.numel() != 1) fail("fit", "expected a loss of one element, got shape ", outcome.loss.shape());
-      if (device_ == Device::cpu) {
-        const double value = outcome.loss.item();
-        sum += value / static_cast<double>(pieces);
-        loss = scalar(sum, DType::float64);
-        if (!finite_bits(value)) break;  // no need to spread it
-      } else {
-        const NoGrad no_grad;
-        const Tensor share = ops::div(outcome.loss.detach().alias({}), static_cast<double>(pieces));
-        loss = loss.defined() ? ops::add(loss, share) : share;
-      }
-      backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype(), device_));
-      outcome.loss = Tensor{};  // frees the tape
-    }
-    return join(outcomes);
+    return run_pieces(task_.loss, batch, turn, options_.accumulate, options_.precision, device_, epoch_step_ == 0, loss);
   }
-
-  static bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }
 
   /// The same for a step that the loop has run ahead of: its batch is made again.
   [[noreturn]] void diagnose_later(const StepResult& result) {
@@ -236,7 +165,7 @@ class Run {
     epoch_step_ = result.epoch_step;
     lr_ = result.lr;
     results_.clear();
-    for (auto& [now, before] : buffers_) copy_into(now, before);
+    buffers_.restore();
     data::Loader loader(dataset_, task_.views, loader_options());
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
@@ -261,7 +190,7 @@ class Run {
       first = e.what();
     }
     clear_grads(parameters_);
-    for (auto& [now, before] : buffers_) copy_into(now, before);
+    buffers_.restore();
     const std::string weights = turn == 0 ? "The weights are those before the step"
                                           : concat("Optimiser ", turn, " has not made the step, those before it have");
     fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss,
@@ -442,7 +371,7 @@ class Run {
   const data::Dataset& dataset_;
   const FitOptions& options_;
   Parameters state_, parameters_;
-  std::vector<std::pair<Tensor, Tensor>> buffers_;  // running statistics, and what they were before the step
+  Buffers buffers_;
   std::optional<optim::Ema> average_;
   std::vector<double> base_lr_;
   std::map<std::string, std::string> settings_;

@@ -86,6 +86,7 @@ void wait_for_copies(int groups_left);
 }  // namespace model
 inline void cp_async16(void* shared, const void* global, int valid = 16) { model::copy_later(shared, global, 16, valid); }
 inline void cp_async16_cached(void* shared, const void* global, int valid = 16) { model::copy_later(shared, global, 16, valid); }
+inline void cp_async8(void* shared, const void* global, int valid = 8) { model::copy_later(shared, global, 8, valid); }
 inline void cp_async4(void* shared, const void* global, int valid = 4) { model::copy_later(shared, global, 4, valid); }
 inline void cp_async_commit() { model::commit_copies(); }
 template <int groups_left>

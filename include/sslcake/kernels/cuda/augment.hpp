@@ -48,7 +48,8 @@ struct ViewProgram {
 struct Augment {
   /// images (count,size,size,3) of type `out` (float32 or bfloat16) = the views of `programs`, in order. `bytes` holds the
   /// pictures. Both arrays are on the GPU and trusted: what they point to is not checked.
-  void (*views)(std::int64_t count, const std::uint8_t* bytes, const ViewProgram* programs, int size, DType out, void* images) = nullptr;
+  void (*views)(std::int64_t count, const std::uint8_t* bytes, const ViewProgram* programs, int size, DType out,
+                void* images) = nullptr;
 };
 
 }  // namespace sslcake::inline v0::kernels::cuda

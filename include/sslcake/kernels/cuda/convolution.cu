@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "convolution_halo.hpp"
 #include "convolution_layout.cuh"
 #include "convolution_moments.cuh"
 #include "convolution_parts.hpp"
@@ -34,6 +35,7 @@ void with_tile(int index, Body&& body) {
 }
 // Multiply-adds per second where every multiprocessor has its full number of blocks, relative to the first; measured on sm_90.
 constexpr double tile_speed[convolution_tiles] = {1, 0.81, 0.83, 0.68, 0.52};
+constexpr double halo_speed[convolution_halos] = {0.98, 1.05};
 constexpr double tile_overhead = 32;   // what begins and ends a tile, as so much depth
 constexpr double lone_exponent = 0.7;  // k of b blocks on a multiprocessor do (k / b)^this of its work
 
@@ -48,14 +50,32 @@ std::size_t shared_limit() {
   return limit;
 }
 
-/// Rounds that a multiprocessor is busy with `tiles` tiles of which it takes `blocks` at once, in units of one tile of a full one.
+/// For how long a multiprocessor is busy with `tiles` tiles of which it takes `blocks` at once, in units of a tile's share.
 double rounds_for(std::int64_t tiles, int blocks) {
   const auto last = static_cast<double>(tiles % blocks), whole = static_cast<double>(tiles) - last;
   return last > 0 ? whole + last * std::pow(blocks / last, lone_exponent) : whole;
 }
+
+/// The product as 3x3 taps on every pixel and its neighbours, forward or in reverse; no pictures where it is none.
+HaloShape halo_shape(const std::vector<PixelMap>& maps, int columns) {
+  const PixelMap& map = maps[0];
+  HaloShape s{};
+  if (maps.size() == 1 && map.taps_h == 3 && map.taps_w == 3 && (map.tap_step_h == 1 || map.tap_step_h == -1) &&
+      map.tap_step_w == map.tap_step_h && map.start_h == -map.tap_step_h && map.start_w == -map.tap_step_w && map.step_h == 1 &&
+      map.step_w == 1 && map.rows_h == map.height && map.rows_w == map.width && map.pitch == 9 * map.channels)
+    s.pictures = map.rows / (map.height * map.width);
+  s.height = map.height, s.width = map.width, s.channels = map.channels, s.columns = columns;
+  s.reversed = map.tap_step_h < 0;
+  return s;
+}
+
 /// The tile with which the multiprocessors are soonest done, each with whole tiles.
-int choose_tile(const std::vector<PixelMap>& maps, int columns) {
-  if (forced_convolution_tile() >= 0) return forced_convolution_tile();
+int choose_tile(const std::vector<PixelMap>& maps, int columns, const Bf16* out) {
+  const int forced = forced_convolution_tile();
+  if (forced >= 0 && forced < convolution_tiles) return forced;
+  const HaloShape shape = halo_shape(maps, columns);
+  const auto takes = [&](int kind) { return shape.pictures > 0 && aligned16(out) && halo_takes(kind, shape, shared_limit()); };
+  if (forced >= convolution_tiles && takes(forced - convolution_tiles)) return forced;
   int best = convolution_tiles - 1;
   double least = 0;
   for (int i = convolution_tiles - 1; i >= 0; --i)
@@ -72,9 +92,16 @@ int choose_tile(const std::vector<PixelMap>& maps, int columns) {
       const double time = rounds * tile.rows * tile.columns * depth / static_cast<double>(tiles) / tile_speed[i];
       if (i == convolution_tiles - 1 || time < least) best = i, least = time;
     });
+  for (int kind = 0; kind < convolution_halos; ++kind)
+    if (takes(kind)) {
+      const HaloWork work = halo_work(kind, shape, multiprocessors());
+      const double time = static_cast<double>(work.rounds) * work.multiply_adds / halo_speed[kind];
+      if (time < least) best = convolution_tiles + kind, least = time;
+    }
   return best;
 }
 int columns_of(int tile) {
+  if (tile >= convolution_tiles) return chunk_numbers;  // they take whole tiles alone
   int columns = 0;
   with_tile(tile, [&](auto t) { columns = t.columns; });
   return columns;
@@ -82,6 +109,9 @@ int columns_of(int tile) {
 
 void multiply(int index, const std::vector<PixelMap>& maps, const Bf16* operand, const float* bias, Bf16* out, int columns,
               float* mean = nullptr, float* variance = nullptr) {
+  if (index >= convolution_tiles)
+    return halo_convolution(index - convolution_tiles, halo_shape(maps, columns), operand, maps[0].weights, bias, out, mean,
+                            variance);
   with_tile(index, [&](auto tile) {
     using Tile = decltype(tile);
     const std::int64_t across = blocks_for(columns, Tile::columns), all_down = blocks_for(maps[0].rows, Tile::rows);
@@ -100,8 +130,8 @@ void multiply(int index, const std::vector<PixelMap>& maps, const Bf16* operand,
     }
     if (mean)
       launch("conv2d", combine_tiles, dim3(static_cast<unsigned>(blocks_for(columns, combine_channels))), dim3(combine_threads),
-             0, moments.data(), static_cast<int>(all_down), Tile::rows, static_cast<std::int64_t>(maps[0].rows), columns, mean,
-             variance);
+             0, moments.data(), nullptr, static_cast<int>(all_down), Tile::rows, static_cast<std::int64_t>(maps[0].rows), columns,
+             mean, variance);
   });
 }
 
@@ -139,7 +169,7 @@ void forward_bfloat16(const ConvShape& s, const void* x, const float* w, const f
   map.out_step_h = map.out_step_w = 1;
   map.depth = map.pitch = static_cast<int>(depth);
   std::vector<PixelMap> maps{map};
-  const int o = static_cast<int>(s.o), tile = choose_tile(maps, o);
+  const int o = static_cast<int>(s.o), tile = choose_tile(maps, o, static_cast<const Bf16*>(y));
   const std::int64_t rows = round_up(s.o, columns_of(tile));
   Scratch<Bf16> weights(rows * depth);
   launch("conv2d", pack_weights, dim3(striding_blocks(rows * depth, 256)), dim3(256), 0, w, weights.data(), o,
@@ -198,7 +228,7 @@ void input_grad_bfloat16(const ConvShape& s, const void* dy, const float* w, voi
   std::stable_sort(maps.begin(), maps.end(),
                    [](const PixelMap& a, const PixelMap& b) { return a.depth > b.depth; });  // long ones first
 
-  const int c = static_cast<int>(s.c), tile = choose_tile(maps, c);
+  const int c = static_cast<int>(s.c), tile = choose_tile(maps, c, static_cast<const Bf16*>(dx));
   const std::int64_t rows = round_up(s.c, columns_of(tile)), size = rows * pitch;
   Scratch<Bf16> weights(s.stride_h * s.stride_w * size);
   check(cudaMemsetAsync(weights.data(), 0, static_cast<std::size_t>(s.stride_h * s.stride_w * size) * sizeof(Bf16), stream()),

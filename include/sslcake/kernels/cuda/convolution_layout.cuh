@@ -63,8 +63,8 @@ __host__ __device__ inline int taps_with(const PhaseAxis& axis, int tap) {
 }
 
 /// out[phase][channel][tap of the phase][o] = w (o,KH,KW,c) rounded. Blocks of 32x8 threads turn 32x32 numbers of a tap.
-static __global__ void pack_transposed(const float* w, Bf16* out, PhaseAxis h, PhaseAxis wide, int o, int c, int channels, int rows,
-                                       int pitch) {
+static __global__ void pack_transposed(const float* w, Bf16* out, PhaseAxis h, PhaseAxis wide, int o, int c, int channels,
+                                       int rows, int pitch) {
   __shared__ float tile[32][33];
   const int taps = h.kernel * wide.kernel, tap = static_cast<int>(blockIdx.x) % taps,
             first_c = static_cast<int>(blockIdx.x) / taps * 32;

@@ -58,9 +58,10 @@ __device__ void tile_moments(const Bf16* out, float4* scratch, int valid_rows, i
 
 inline constexpr int combine_channels = 4, combine_threads = 1024;
 /// Mean and biased variance of every channel from those of the tiles (tiles, channels), the sums in double around the first
-/// tile's mean. A block takes 4 channels.
-static __global__ void combine_tiles(const float2* tiles_moments, int tiles, int tile_rows, std::int64_t rows, int channels,
-                                     float* mean, float* variance) {
+/// tile's mean. Tiles have `tile_rows` rows, the last what is left; or, unless it is null, as many as `counts` (tiles) says. A
+/// block takes 4 channels.
+static __global__ void combine_tiles(const float2* tiles_moments, const float* counts, int tiles, int tile_rows,
+                                     std::int64_t rows, int channels, float* mean, float* variance) {
   __shared__ double partial[combine_threads / 32][combine_channels][3];
   const int thread = static_cast<int>(threadIdx.x), slot = thread % combine_channels;
   const int channel = static_cast<int>(blockIdx.x) * combine_channels + slot;
@@ -71,7 +72,8 @@ static __global__ void combine_tiles(const float2* tiles_moments, int tiles, int
     for (int t = thread / combine_channels; t < tiles; t += combine_threads / combine_channels) {
       const float2 m = tiles_moments[static_cast<std::int64_t>(t) * channels + channel];
       const std::int64_t left = rows - static_cast<std::int64_t>(t) * tile_rows;
-      const double count = static_cast<double>(left < tile_rows ? left : tile_rows), d = static_cast<double>(m.x) - center;
+      const double count = counts ? static_cast<double>(counts[t]) : static_cast<double>(left < tile_rows ? left : tile_rows),
+                   d = static_cast<double>(m.x) - center;
       sums[0] += count * d;
       sums[1] += count * d * d;
       sums[2] += static_cast<double>(m.y);

@@ -15,7 +15,8 @@ void conv_weight_grad_any(DType type, const ConvShape& s, const void* x, const v
 bool conv_weight_grad_bfloat16(const ConvShape& s, const void* x, const void* dy, float* dw);
 
 /// Which of the tensor-core tiles is taken, whatever the shape; -1: the one that fits best. For tests and measurements.
-inline constexpr int convolution_tiles = 5;
+/// From convolution_tiles on: the kernels for 3x3 taps that keep their pixels (convolution_halo.cuh) where they fit, else as -1.
+inline constexpr int convolution_tiles = 5, convolution_halos = 2;
 int& forced_convolution_tile();
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -78,6 +78,11 @@ __device__ __forceinline__ void cp_async16_cached(void* shared, const void* glob
                "l"(global), "r"(valid)
                : "memory");
 }
+__device__ __forceinline__ void cp_async8(void* shared, const void* global, int valid = 8) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(global), "r"(valid)
+               : "memory");
+}
 __device__ __forceinline__ void cp_async4(void* shared, const void* global, int valid = 4) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
                "l"(global), "r"(valid)

@@ -6,6 +6,8 @@
 // stages - 1 further ones are under way. One barrier a tile. The pattern is that of CUTLASS's multistage kernels (sm_80).
 #pragma once
 
+#include <type_traits>
+
 #include "instructions.cuh"
 #include "launch.cuh"
 
@@ -68,34 +70,42 @@ __device__ __forceinline__ void multiply_tiles(int tiles, Copy&& copy, Load&& lo
   __syncthreads();
 }
 
-/// to (rows, pieces of 8 bfloat16) = from (rows, width), with zeros behind each row. Piece: uint4.
+/// to (rows, pieces of so many bfloat16 as a Piece has) = from (rows, width), with zeros behind each row.
 template <class Piece>
 __global__ void pad_rows(std::int64_t rows, int width, int pieces, const Bf16* __restrict__ from, Piece* __restrict__ to) {
+  constexpr int numbers = sizeof(Piece) / 2;
   const std::int64_t all = rows * pieces, stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < all; i += stride) {
-    const std::int64_t row = i / pieces;
-    const int first = static_cast<int>(i - row * pieces) * 8;
-    std::uint32_t words[4] = {};
+    const std::int64_t row = pieces == 1 ? i : i / pieces;
+    const int first = static_cast<int>(i - row * pieces) * numbers;
+    std::uint32_t words[numbers / 2] = {};
 #pragma unroll
-    for (int e = 0; e < 8; ++e)
+    for (int e = 0; e < numbers; ++e)
       if (first + e < width) words[e / 2] |= static_cast<std::uint32_t>(from[row * width + first + e].bits) << (e % 2 * 16);
-    to[i] = {words[0], words[1], words[2], words[3]};
+    if constexpr (numbers == 8) to[i] = {words[0], words[1], words[2], words[3]};
+    else to[i] = {words[0], words[1]};
   }
 }
 
 inline bool aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
-/// Rows of `width` bfloat16 whose starts are aligned to 16 bytes: the caller's own where they are, else a padded copy.
+/// Rows of `width` bfloat16 behind each other that begin at an address aligned to 16 bytes, the width a multiple of `multiple`
+/// (8 or 4): the caller's own where they are like that, else a padded copy.
 class AlignedRows {
  public:
-  AlignedRows(const char* op, std::int64_t rows, std::int64_t width, const void* data)
-      : width_((width + 7) / 8 * 8),
+  AlignedRows(const char* op, std::int64_t rows, std::int64_t width, const void* data, std::int64_t multiple = 8)
+      : width_((width + multiple - 1) / multiple * multiple),
         copied_(width_ != width || !aligned16(data)),
         copy_(copied_ ? rows * width_ : 0),
         data_(copied_ ? copy_.data() : static_cast<const Bf16*>(data)) {
-    if (copied_ && rows * width_ > 0)
-      launch(op, pad_rows<uint4>, striding_blocks(rows * width_ / 8, 256), 256, 0, rows, static_cast<int>(width),
-             static_cast<int>(width_ / 8), static_cast<const Bf16*>(data), reinterpret_cast<uint4*>(copy_.data()));
+    if (!copied_ || rows * width_ == 0) return;
+    const auto copy = [&](auto* to) {
+      const std::int64_t pieces = width_ / multiple;
+      launch(op, pad_rows<std::remove_pointer_t<decltype(to)>>, striding_blocks(rows * pieces, 256, 16), 256, 0, rows,
+             static_cast<int>(width), static_cast<int>(pieces), static_cast<const Bf16*>(data), to);
+    };
+    if (multiple == 8) copy(reinterpret_cast<uint4*>(copy_.data()));
+    else copy(reinterpret_cast<uint2*>(copy_.data()));
   }
   const Bf16* data() const { return data_; }
   std::int64_t width() const { return width_; }

@@ -11,8 +11,9 @@
 // The pixels are split among blocks until they fill the GPU. Their partial sums lie side by side, and a second kernel adds them
 // in order, in double: the same bits in every run.
 //
-// Channels that are no multiple of 8 (the picture's 3) are padded in a copy first. Left out: groups other than 1; pictures or
-// batches whose pixels outnumber 2^31 (false: the caller has slower kernels).
+// Channels that are no multiple of 8 are padded in a copy first. A picture's 3 channels become 4, and a 16-byte piece then has
+// two neighbouring taps of a line (of an odd number of taps one more is computed, and dropped in the second kernel).
+// Left out: groups other than 1; pictures or batches whose pixels outnumber 2^30 (false: the caller has slower kernels).
 #include "convolution_parts.hpp"
 #include "tensor_core_loop.cuh"
 #include "weight_grad_plan.cuh"
@@ -20,7 +21,7 @@
 namespace sslcake::inline v0::kernels::cuda {
 namespace {
 
-/// What a block needs to know; c and o padded to 8, `columns` = kh·kw·c, results (parts, o, columns).
+/// What a block needs to know; o, c and kw padded (WeightGradLayout), `columns` = kh·kw·c, results (parts, o, columns).
 struct WeightGradTask {
   const Bf16* x;
   const Bf16* dy;
@@ -31,7 +32,7 @@ struct WeightGradTask {
   int tiles_o, tiles_columns, tiles_of_part, all_tiles;
 };
 
-template <class Tile>
+template <class Tile, bool pairs>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks) weight_grad_kernel(const WeightGradTask task) {
   constexpr int rows_at_once = Tile::threads / 8, rows_of_thread = tile_pixels / rows_at_once;
   constexpr int rows = Tile::warp_tile_o / 16, columns = Tile::warp_tile_columns / 8;
@@ -86,10 +87,18 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks) weight_grad_kerne
       const Bf16* from_x = task.x + (static_cast<std::int64_t>(at_n[r] * task.h + h) * task.w + w) * task.c;
 #pragma unroll
       for (int panel = 0; panel < Tile::panels_x; ++panel) {
-        const bool valid = static_cast<unsigned>(h + tap_h[panel]) < static_cast<unsigned>(task.h) &&
-                           static_cast<unsigned>(w + tap_w[panel]) < static_cast<unsigned>(task.w);
-        cp_async16_cached(to + (Tile::panels_o + panel) * panel_bytes + r * rows_at_once * 128, from_x + tap_offset[panel],
-                          valid ? 16 : 0);
+        unsigned char* piece_to = to + (Tile::panels_o + panel) * panel_bytes + r * rows_at_once * 128;
+        const Bf16* piece_from = from_x + tap_offset[panel];
+        const bool line_valid = static_cast<unsigned>(h + tap_h[panel]) < static_cast<unsigned>(task.h);
+        const auto valid = [&](int further) {
+          return line_valid && static_cast<unsigned>(w + tap_w[panel] + further) < static_cast<unsigned>(task.w);
+        };
+        if constexpr (pairs) {
+          cp_async8(piece_to, piece_from, valid(0) ? 8 : 0);
+          cp_async8(piece_to + 8, piece_from + task.dilation_w * 4, valid(task.dilation_w) ? 8 : 0);
+        } else {
+          cp_async16_cached(piece_to, piece_from, valid(0) ? 16 : 0);
+        }
       }
       at_ow[r] += task.further_ow;
       at_oh[r] += task.further_oh;
@@ -143,24 +152,57 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks) weight_grad_kerne
     }
 }
 
-/// dw (o, taps, c) = Σ over the parts (parts, .., taps, padded_c), in order.
-__global__ void add_parts(int parts, std::int64_t part_size, std::int64_t count, int c, int padded_c,
-                          const float* __restrict__ sums, float* __restrict__ dw) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= count) return;
-  const std::int64_t row = i / c;
-  const float* from = sums + row * padded_c + (i - row * c);
-  double sum = 0;
+/// How the sums (parts, o, kh, padded_kw, padded_c) become dw (o, kh, kw, c).
+struct AddTask {
+  int parts, groups;                // groups of threads that share the parts of a result: a power of two up to 32
+  std::int64_t part_size, units;    // numbers of a part; fours of numbers that are wanted
+  int kw, padded_kw, c, padded_c;
+  bool whole;                       // four neighbours are stored at once
+};
+constexpr int add_threads = 256;
+
+/// dw = Σ over the parts, in double: each group of threads takes every groups-th part, then the groups are added in pairs.
+__global__ void __launch_bounds__(add_threads)
+    add_parts(const AddTask task, const float* __restrict__ sums, float* __restrict__ dw) {
+  __shared__ double others[4][add_threads];
+  const int thread = static_cast<int>(threadIdx.x), lanes = add_threads / task.groups, group = thread / lanes;
+  const std::int64_t unit = static_cast<std::int64_t>(blockIdx.x) * lanes + thread % lanes;
+  double sum[4] = {};
+  if (unit < task.units) {
+    const float* from = sums + unit * 4;
 #pragma unroll 8
-  for (int part = 0; part < parts; ++part) sum += static_cast<double>(from[part * part_size]);
-  dw[i] = static_cast<float>(sum);
+    for (int part = group; part < task.parts; part += task.groups) {
+      const float4 four = *reinterpret_cast<const float4*>(from + part * task.part_size);
+      sum[0] += static_cast<double>(four.x), sum[1] += static_cast<double>(four.y);
+      sum[2] += static_cast<double>(four.z), sum[3] += static_cast<double>(four.w);
+    }
+  }
+  for (int step = task.groups / 2; step > 0; step /= 2) {
+    if (group >= step)
+      for (int e = 0; e < 4; ++e) others[e][thread] = sum[e];
+    __syncthreads();
+    if (group < step)
+      for (int e = 0; e < 4; ++e) sum[e] += others[e][thread + step * lanes];
+    __syncthreads();
+  }
+  if (group > 0 || unit >= task.units) return;
+  const std::int64_t tap = unit * 4 / task.padded_c, line = tap / task.padded_kw;
+  const int channel = static_cast<int>(unit * 4 - tap * task.padded_c), v = static_cast<int>(tap - line * task.padded_kw);
+  if (v >= task.kw) return;
+  float* to = dw + (line * task.kw + v) * task.c + channel;
+  if (task.whole) {
+    *reinterpret_cast<float4*>(to) = make_float4(static_cast<float>(sum[0]), static_cast<float>(sum[1]),
+                                                 static_cast<float>(sum[2]), static_cast<float>(sum[3]));
+  } else {
+    for (int e = 0; e < 4 && channel + e < task.c; ++e) to[e] = static_cast<float>(sum[e]);
+  }
 }
 
 template <class Tile>
-void start(WeightGradTask task, const WeightGradPlan& plan) {
+void start(WeightGradTask task, const WeightGradPlan& plan, bool pairs) {
   task.tiles_o = static_cast<int>(blocks_for(task.o, Tile::tile_o));
   task.tiles_columns = static_cast<int>(blocks_for(task.columns, Tile::tile_columns));
-  launch("conv2d: weight gradient", weight_grad_kernel<Tile>,
+  launch("conv2d: weight gradient", pairs ? weight_grad_kernel<Tile, true> : weight_grad_kernel<Tile, false>,
          static_cast<unsigned>(plan.parts * task.tiles_o * task.tiles_columns), Tile::threads,
          static_cast<std::size_t>(Tile::stages * Tile::stage_bytes), task);
 }
@@ -170,27 +212,32 @@ void start(WeightGradTask task, const WeightGradPlan& plan) {
 void conv_weight_grad_bfloat16(const ConvShape& s, const WeightGradPlan& plan, const void* x, const void* dy, float* dw) {
   const char* op = "conv2d: weight gradient";
   const std::int64_t oh = s.oh(), ow = s.ow(), pixels = s.n * oh * ow;
-  const AlignedRows rows_x(op, s.n * s.h * s.w, s.c, x), rows_dy(op, pixels, s.o, dy);
-  const std::int64_t padded_c = rows_x.width(), padded_o = rows_dy.width(), columns = s.taps() * padded_c;
-  const bool direct = plan.parts == 1 && padded_c == s.c && padded_o == s.o;
-  const Scratch<float> sums(direct ? 0 : plan.parts * padded_o * columns);
+  const WeightGradLayout layout(s);
+  const AlignedRows rows_x(op, s.n * s.h * s.w, s.c, x, layout.pairs ? 4 : 8), rows_dy(op, pixels, s.o, dy);
+  const bool whole_lines = layout.c == s.c && layout.kw == s.kw;
+  const bool direct = plan.parts == 1 && whole_lines && layout.o == s.o && aligned16(dw);
+  const Scratch<float> sums(direct ? 0 : plan.parts * layout.o * layout.columns);
 
   WeightGradTask task{};
   task.x = rows_x.data(), task.dy = rows_dy.data(), task.sums = direct ? dw : sums.data();
   const auto whole = [](std::int64_t i) { return static_cast<int>(i); };
-  task.n = whole(s.n), task.h = whole(s.h), task.w = whole(s.w), task.c = whole(padded_c), task.o = whole(padded_o);
-  task.kw = whole(s.kw), task.oh = whole(oh), task.ow = whole(ow), task.columns = whole(columns);
+  task.n = whole(s.n), task.h = whole(s.h), task.w = whole(s.w), task.c = whole(layout.c), task.o = whole(layout.o);
+  task.kw = whole(layout.kw), task.oh = whole(oh), task.ow = whole(ow), task.columns = whole(layout.columns);
   task.stride_h = whole(s.stride_h), task.stride_w = whole(s.stride_w), task.pad_h = whole(s.pad_h), task.pad_w = whole(s.pad_w);
   task.dilation_h = whole(s.dilation_h), task.dilation_w = whole(s.dilation_w);
   task.further_n = whole(tile_pixels / (oh * ow));
   task.further_oh = whole(tile_pixels % (oh * ow) / ow), task.further_ow = whole(tile_pixels % (oh * ow) % ow);
   task.tiles_of_part = whole(plan.tiles_of_part), task.all_tiles = whole(blocks_for(pixels, tile_pixels));
-  with_tile(plan.kind, [&](auto tile) { start<decltype(tile)>(task, plan); });
-  if (!direct) {
-    const std::int64_t count = s.o * s.taps() * s.c;
-    launch(op, add_parts, static_cast<unsigned>(blocks_for(count, 128)), 128, 0, static_cast<int>(plan.parts), padded_o * columns,
-           count, whole(s.c), whole(padded_c), sums.data(), dw);
-  }
+  with_tile(plan.kind, [&](auto tile) { start<decltype(tile)>(task, plan, layout.pairs); });
+  if (direct) return;
+  AddTask add{};
+  add.parts = whole(plan.parts), add.groups = 1, add.part_size = layout.o * layout.columns, add.units = s.o * layout.columns / 4;
+  add.kw = whole(s.kw), add.padded_kw = whole(layout.kw), add.c = whole(s.c), add.padded_c = whole(layout.c);
+  add.whole = layout.c == s.c && aligned16(dw);
+  // Where results are few, more threads share one, as long as each has some parts.
+  while (add.groups < 32 && add.groups * 8 <= add.parts && add.units * add.groups < multiprocessors() * 1024) add.groups *= 2;
+  const auto blocks = static_cast<unsigned>(blocks_for(add.units, add_threads / add.groups));
+  launch(op, add_parts, blocks, add_threads, 0, add, sums.data(), dw);
 }
 
 bool conv_weight_grad_bfloat16(const ConvShape& s, const void* x, const void* dy, float* dw) {

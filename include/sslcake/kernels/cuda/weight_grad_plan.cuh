@@ -42,28 +42,43 @@ struct WeightGradPlan {
   double seconds = 1e30;                      // estimated
 };
 
+/// How the operands lie in memory. A picture's 3 channels are padded to 4, and the taps of a line to an even number: 16 bytes
+/// are then two taps of a pixel, or 8 channels of one.
+struct WeightGradLayout {
+  explicit WeightGradLayout(const ConvShape& s)
+      : pairs(s.c <= 4), o((s.o + 7) / 8 * 8), c(pairs ? 4 : (s.c + 7) / 8 * 8), kw(pairs ? (s.kw + 1) / 2 * 2 : s.kw),
+        columns(s.kh * kw * c) {}
+  bool pairs;
+  std::int64_t o, c, kw, columns;
+};
+
 /// The plan with tiles of one kind. `splits` > 0: into about so many parts.
 inline WeightGradPlan plan_weight_grad(const ConvShape& s, int kind, std::int64_t splits = 0) {
-  // Measured against this, kinds differ; partial sums are written and read at some 3 TB/s, a block costs as much as a dozen
-  // tiles of pixels before its first product and after its last, the second kernel 3 µs.
-  constexpr double efficiency[weight_grad_kinds] = {1, 1, 0.92, 0.9, 0.8, 0.8, 0.8, 0.45}, rate = 450e12, overhead_tiles = 12;
-  const std::int64_t o = (s.o + 7) / 8 * 8, columns = s.taps() * ((s.c + 7) / 8 * 8),
-                     all_tiles = blocks_for(s.n * s.oh() * s.ow(), tile_pixels);
+  // Measured on an H200 (132 multiprocessors): TFLOP/s of the main loop where they are full of blocks of a kind, of one block
+  // alone on a multiprocessor as part of that; the start and the end of a block in tiles of pixels; bytes a second of the
+  // operands, and of partial sums (written and read), whose second kernel costs 3 µs.
+  constexpr double rates[weight_grad_kinds] = {364e12, 399e12, 358e12, 438e12, 380e12, 400e12, 369e12, 250e12};
+  constexpr double alone = 0.7, overhead_tiles = 2, memory_rate = 4.3e12, sums_rate = 3.5e12, second_kernel = 3e-6;
+  const WeightGradLayout layout(s);
+  const std::int64_t pixels = s.n * s.oh() * s.ow(), all_tiles = blocks_for(pixels, tile_pixels), read = s.n * s.h * s.w;
+  const double bytes = 2.0 * static_cast<double>((read < pixels * s.taps() ? read : pixels * s.taps()) * layout.c +
+                                                 pixels * layout.o);
   WeightGradPlan best;
   with_tile(kind, [&](auto tile) {
     using Tile = decltype(tile);
-    const std::int64_t slots = static_cast<std::int64_t>(multiprocessors()) * Tile::blocks;
-    const std::int64_t tiles = blocks_for(o, Tile::tile_o) * blocks_for(columns, Tile::tile_columns);
-    const double tile_seconds =
-        2.0 * Tile::tile_o * Tile::tile_columns * tile_pixels * Tile::blocks * 132 / (rate * efficiency[kind]);
-    for (int waves = 1; waves <= 4; ++waves) {
-      std::int64_t wanted = splits > 0 ? splits : waves * slots / tiles;
+    const std::int64_t tiles = blocks_for(layout.o, Tile::tile_o) * blocks_for(layout.columns, Tile::tile_columns);
+    const double tile_seconds = 2.0 * Tile::tile_o * Tile::tile_columns * tile_pixels * Tile::blocks * 132 / rates[kind];
+    for (int each = 1; each <= 4 * Tile::blocks; ++each) {  // blocks for every multiprocessor
+      std::int64_t wanted = splits > 0 ? splits : static_cast<std::int64_t>(multiprocessors()) * each / tiles;
       const std::int64_t least = blocks_for(all_tiles, 1024);  // float32 sums of at most 32768 pixels
       wanted = wanted < least ? least : wanted > all_tiles ? all_tiles : wanted;
       const std::int64_t tiles_of_part = blocks_for(all_tiles, wanted), parts = blocks_for(all_tiles, tiles_of_part);
-      double seconds = static_cast<double>(blocks_for(tiles * parts, slots)) *
-                       (static_cast<double>(tiles_of_part) + overhead_tiles) * tile_seconds;
-      if (parts > 1) seconds += 3e-6 + static_cast<double>(parts * o * columns) * 8 / 3e12;
+      const std::int64_t most = blocks_for(tiles * parts, multiprocessors()), rest = most % Tile::blocks;
+      double rounds = static_cast<double>(most / Tile::blocks);
+      if (const double part = static_cast<double>(rest) / Tile::blocks; rest > 0) rounds += part < alone ? alone : part;
+      double seconds = rounds * (static_cast<double>(tiles_of_part) + overhead_tiles) * tile_seconds;
+      if (seconds < bytes / memory_rate) seconds = bytes / memory_rate;
+      if (parts > 1) seconds += second_kernel + static_cast<double>(parts * layout.o * layout.columns) * 8 / sums_rate;
       if (seconds < best.seconds) best = {kind, tiles_of_part, parts, seconds};
     }
   });
@@ -73,13 +88,14 @@ inline WeightGradPlan plan_weight_grad(const ConvShape& s, int kind, std::int64_
 /// The best plan of all kinds; parts = 0 where the shape has groups or more than the kernel can count.
 inline WeightGradPlan plan_weight_grad(const ConvShape& s) {
   constexpr std::int64_t limit = 1 << 30, reach_limit = 1 << 28;
-  const std::int64_t c = (s.c + 7) / 8 * 8, oh = s.oh(), ow = s.ow(), pixels = s.n * oh * ow;
+  const WeightGradLayout layout(s);
+  const std::int64_t oh = s.oh(), ow = s.ow(), pixels = s.n * oh * ow;
   const std::int64_t reach_h = s.stride_h * oh + s.dilation_h * s.kh + s.pad_h,
-                     reach_w = s.stride_w * ow + s.dilation_w * s.kw + s.pad_w;
+                     reach_w = s.stride_w * ow + s.dilation_w * layout.kw + s.pad_w;
   WeightGradPlan best;
   if (s.groups != 1 || s.c < 1 || s.o < 1 || pixels < 1 || pixels >= limit || s.n * s.h * s.w >= limit ||
-      reach_h >= reach_limit || reach_w >= reach_limit || (reach_h * s.w + reach_w) * c >= limit ||
-      (s.o + 7) / 8 * 8 * s.taps() * c >= limit)
+      reach_h >= reach_limit || reach_w >= reach_limit || (reach_h * s.w + reach_w) * layout.c >= limit ||
+      layout.o * layout.columns >= limit)
     return best;
   for (int kind = 0; kind < weight_grad_kinds; ++kind)
     if (const auto plan = plan_weight_grad(s, kind); plan.seconds < best.seconds) best = plan;
