@@ -3,7 +3,7 @@
 //   C[(n,p,q), o] = sum over u,v,c of operand[n, p + u - 1, q + v - 1, c] * weights[o, (u,v), c], 0 outside,
 // but a block copies its pixels and the ring around them (the "halo"), 64 channels of them, into shared memory once and reads the
 // fragments of all nine taps there, each at its own distance. Blocks walk over tiles; the next pixels come in the background
-// (cp.async) during the products, and a tile's result leaves from registers without another barrier. Two kernels: one keeps the
+// (cp.async) during the products, and a tile's result leaves from registers without anotherbarrier. Two kernels: one keeps the
 // weights of its 64 columns in shared memory, for 64 channels; one has them pass through a ring of stages.
 //
 // The input gradient is the same with the taps in reverse order. Left out: other kernels and strides.
@@ -30,7 +30,8 @@ __global__ void __launch_bounds__(Tile::threads, 1)
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   unsigned char* shared = dynamic_shared();
   for (int i = thread; i < halo_taps * warp_columns * slice_chunks; i += Tile::threads) {
-    const int row = i / slice_chunks, chunk = i % slice_chunks, tap = row / warp_columns, column = row % warp_columns;
+    const int row = i / slice_chunks, chunk = i % slice_chunks, tap = row / warp_columns,
+              column = column_of_row(row % warp_columns);
     const int from_tap = shape.reversed ? halo_taps - 1 - tap : tap;
     cp_async16(shared + swizzled_in_stage(row, chunk),
                weights + (static_cast<std::int64_t>(first_column + column) * halo_taps + from_tap) * slice_channels +
@@ -102,7 +103,8 @@ __global__ void __launch_bounds__(Tile::threads, 1)
   const int slices = shape.channels / slice_channels, pitch = halo_taps * shape.channels;
   const int tap_step = shape.reversed ? -shape.channels : shape.channels, first_tap = shape.reversed ? pitch - shape.channels : 0;
   constexpr int row_step = Tile::threads / slice_chunks;
-  const Bf16* own_weights = weights + static_cast<std::int64_t>(group_column + thread / slice_chunks) * pitch +
+  static_assert(row_step == 32);  // column_of_row(a + 32) = column_of_row(a) + 32
+  const Bf16* own_weights = weights + static_cast<std::int64_t>(group_column + column_of_row(thread / slice_chunks)) * pitch +
                             thread % slice_chunks * chunk_numbers;
   const int own_offset = swizzled_in_stage(thread / slice_chunks, thread % slice_chunks);
   int copy_tap = 0, copy_slice = 0, copy_tile = walker, writing = 0;

@@ -25,7 +25,7 @@ struct HaloWork {
   double multiply_adds;
 };
 HaloWork halo_work(int kind, const HaloShape& shape, int multiprocessors);
-/// result = operand * weights + bias (may be null); unless null, mean and variance (columns) of the result.
+/// result = operand * weights + bias (may be null); or, without bias, mean and variance (columns) of the result too.
 void halo_convolution(int kind, const HaloShape& shape, const Bf16* operand, const Bf16* weights, const float* bias, Bf16* result,
                       float* mean, float* variance);
 

@@ -105,50 +105,40 @@ __device__ __forceinline__ void clear(float (&sums)[4][8][4]) {
       for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
 }
 
-/// Four lanes with four words each exchange them: word j of lane t becomes word t of lane j.
-__device__ __forceinline__ void transpose_in_four(std::uint32_t* words, int lane) {
-  const bool odd = lane & 1, high = lane & 2;
-#pragma unroll
-  for (int j = 0; j < 4; j += 2) {
-    const std::uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? words[j] : words[j + 1], 1);
-    if (odd) words[j] = other;
-    else words[j + 1] = other;
-  }
-#pragma unroll
-  for (int j = 0; j < 2; ++j) {
-    const std::uint32_t other = __shfl_xor_sync(0xffffffffu, high ? words[j] : words[j + 2], 2);
-    if (high) words[j] = other;
-    else words[j + 2] = other;
-  }
-}
+/// Which of 64 columns of weights goes to a row of shared memory: so that the columns 8j + 2t and + 1 of the product, which a lane
+/// with lane % 4 = t gets, are real ones lane_column(j, t) and + 1, and every four j make 16 bytes of the result in a row.
+__device__ __forceinline__ int lane_column(int j, int t) { return j / 4 * 32 + t * 8 + j % 4 * 2; }
+__device__ __forceinline__ int column_of_row(int row) { return lane_column(row / 8, row % 8 / 2) + row % 2; }
 
 /// Moments of two columns of a warp over the tiles so far; which: see HaloMoments::column.
 struct HaloMoments {
   float count = 0, mean[2] = {0, 0}, squares[2] = {0, 0};
 
   __device__ static int column(int lane) {
-    return (lane >> 4 & 1) * 32 + (lane >> 3 & 1) * 16 + (lane >> 2 & 1) * 8 + lane % 4 * 2;
+    return lane_column((lane >> 4 & 1) * 4 + (lane >> 3 & 1) * 2 + (lane >> 2 & 1), lane % 4);
   }
-  /// words[pixel][j]: columns 8j + 2(lane%4), +1 of a lane's pixels, 0 where keep is 0 and else 1.
-  __device__ __forceinline__ void add(const std::uint32_t (&words)[8][8], const float (&keep)[8]) {
+  /// words[pixel][j]: columns lane_column(j, lane%4), +1 of a lane's pixels, of which `pixels` count; the others are as the first.
+  __device__ __forceinline__ void add(const std::uint32_t (&words)[8][8], float pixels) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    float pixels = 0, means[16], sums[16];
-#pragma unroll
-    for (int r = 0; r < 8; ++r) pixels += keep[r];
+    float means[16], sums[16];
     const float share = pixels > 0 ? 1 / pixels : 0.0f;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-      float low = 0, high = 0, squares_low = 0, squares_high = 0;
+      // Around the first pixel, which is one of them: so little cancels.
+      const float pivot[2] = {widen_low(words[0][j]), widen_high(words[0][j])};
+      float sum[2] = {0, 0}, squares_around[2] = {0, 0};
 #pragma unroll
-      for (int r = 0; r < 8; ++r) low += widen_low(words[r][j]), high += widen_high(words[r][j]);
-      low *= share, high *= share;
-#pragma unroll
-      for (int r = 0; r < 8; ++r) {
-        const float d = (widen_low(words[r][j]) - low) * keep[r], e = (widen_high(words[r][j]) - high) * keep[r];
-        squares_low += d * d;
-        squares_high += e * e;
+      for (int r = 1; r < 8; ++r) {
+        const float d = widen_low(words[r][j]) - pivot[0], e = widen_high(words[r][j]) - pivot[1];
+        sum[0] += d, squares_around[0] += d * d;
+        sum[1] += e, squares_around[1] += e * e;
       }
-      means[2 * j] = low, means[2 * j + 1] = high, sums[2 * j] = squares_low, sums[2 * j + 1] = squares_high;
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const float rest = squares_around[e] - sum[e] * sum[e] * share;
+        means[2 * j + e] = pivot[e] + sum[e] * share;
+        sums[2 * j + e] = rest < 0 ? 0.0f : rest;  // NaN stays NaN
+      }
     }
     // The eight lanes of a column combine theirs, each step with half of the columns left to a lane.
 #pragma unroll
@@ -174,43 +164,39 @@ struct HaloMoments {
   }
 };
 
-/// Writes a warp's 64 pixels x 64 columns, bias (null: none) added, and adds them to the moments.
+/// Writes a warp's 64 pixels x 64 columns, bias (null: none) added; or adds them, without bias, to the moments too.
 template <bool with_moments, class Tile>
 __device__ __forceinline__ void finish_warp(const HaloShape& shape, const HaloPlace<Tile>& place, const float (&sums)[4][8][4],
                                             int first_pixel, int first_column, const float* bias, Bf16* result,
                                             HaloMoments& seen) {
+  if constexpr (with_moments) bias = nullptr;  // never both
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  std::uint32_t words[8][8];  // of the lane: pixel 8r + lane/4, columns 8j + 2(lane%4), +1
-  float keep[8], shift[8][2] = {};
+  std::uint32_t words[8][8];  // of the lane: pixel 8r + lane/4, columns lane_column(j, lane%4), +1
+  float pixels = 0, shift[8][2] = {};
   if (bias)
 #pragma unroll
     for (int j = 0; j < 8; ++j)
 #pragma unroll
-      for (int e = 0; e < 2; ++e) shift[j][e] = bias[first_column + j * 8 + lane % 4 * 2 + e];
+      for (int e = 0; e < 2; ++e) shift[j][e] = bias[first_column + lane_column(j, lane % 4) + e];
 #pragma unroll
   for (int r = 0; r < 8; ++r) {
     const int pixel = first_pixel + r * 8 + lane / 4, picture = place.picture + pixel / (Tile::height * Tile::width),
               y = place.line + pixel / Tile::width % Tile::height, x = place.column + pixel % Tile::width;
-    const bool valid = picture < shape.pictures && y < shape.height && x < shape.width;
-    keep[r] = valid ? 1.0f : 0.0f;
+    const bool valid = picture < shape.pictures && y < shape.height && x < shape.width;  // if pixel 0 is not, none is
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       const float* pair = &sums[r / 2][j][r % 2 * 2];
-      words[r][j] = valid ? pack(pair[0] + shift[j][0], pair[1] + shift[j][1]) : 0u;
+      words[r][j] = valid ? pack(pair[0] + shift[j][0], pair[1] + shift[j][1]) : r > 0 ? words[0][j] : 0u;
     }
-    std::uint32_t turned[8];  // columns 8 (lane%4) ... and 32 + 8 (lane%4) ...
-#pragma unroll
-    for (int j = 0; j < 8; ++j) turned[j] = words[r][j];
-    transpose_in_four(turned, lane);
-    transpose_in_four(turned + 4, lane);
     if (valid) {
+      pixels += 1;
       Bf16* to = result + static_cast<std::int64_t>((picture * shape.height + y) * shape.width + x) * shape.columns +
-                 first_column + lane % 4 * chunk_numbers;
-      *reinterpret_cast<uint4*>(to) = make_uint4(turned[0], turned[1], turned[2], turned[3]);
-      *reinterpret_cast<uint4*>(to + 32) = make_uint4(turned[4], turned[5], turned[6], turned[7]);
+                 first_column + lane_column(0, lane % 4);
+      *reinterpret_cast<uint4*>(to) = make_uint4(words[r][0], words[r][1], words[r][2], words[r][3]);
+      *reinterpret_cast<uint4*>(to + lane_column(4, 0)) = make_uint4(words[r][4], words[r][5], words[r][6], words[r][7]);
     }
   }
-  if constexpr (with_moments) seen.add(words, keep);
+  if constexpr (with_moments) seen.add(words, pixels);
 }
 
 /// Leaves a warp's moments as row `entry` of (entries, columns), and its count if `first`.

@@ -1,0 +1,31 @@
+# usage: programs.sh BIN SCRATCH. Programs with --device cuda: the files of a run on the CPU, a resume on the other device, and
+# measurements that agree. BIN holds simclr and evaluate with a GPU, or its model, behind --device cuda.
+set -eu
+bin=$1 out=$2
+common="--limit 48 --size 16 --batch 16 --encoder cakenet-w8 --knn-limit 48 --precision float32 --lr 0.01"
+
+"$bin/simclr" --device cuda $common --epochs 2 --out "$out/cuda" 2>"$out/said" || { cat "$out/said"; exit 1; }
+"$bin/simclr" --device cpu $common --epochs 2 --out "$out/cpu" 2>/dev/null
+for file in encoder.safetensors config.json metrics.jsonl report.html views.png; do
+  test -s "$out/cuda/$file" || { echo "no $file"; exit 1; }
+done
+cmp "$out/cuda/views.png" "$out/cpu/views.png"
+loss() { grep '"kind":"epoch"' "$1/metrics.jsonl" | tail -n 1 | sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
+echo "loss on cuda $(loss "$out/cuda"), on the CPU $(loss "$out/cpu")"
+awk -v a="$(loss "$out/cuda")" -v b="$(loss "$out/cpu")" 'BEGIN { exit !(a > 0 && (a - b) / b < 0.01 && (b - a) / b < 0.01) }'
+
+# The same run measured on both.
+for device in cuda cpu; do
+  "$bin/evaluate" --device $device --encoder "$out/cuda/encoder.safetensors" --data builtin --limit 60 --probe-epochs 3 --out "$out/$device-measured" \
+    >/dev/null 2>"$out/said" || { cat "$out/said"; exit 1; }
+done
+number() { sed -n "s/.*\"$2\": \([0-9.]*\).*/\1/p" "$1/evaluation.json"; }
+for key in pixels_knn200 knn10 knn200; do
+  echo "$key: $(number "$out/cuda-measured" $key) and $(number "$out/cpu-measured" $key)"
+  awk -v a="$(number "$out/cuda-measured" $key)" -v b="$(number "$out/cpu-measured" $key)" 'BEGIN { exit !(a != "" && a - b < 0.05 && b - a < 0.05) }'
+done
+
+# A run that stops on one device goes on on the other; what would be another run is refused there too.
+"$bin/simclr" --device cpu $common --epochs 2 --out "$out/cuda" --resume 2>&1 | grep -q 'device cuda before and cpu now'
+if "$bin/simclr" --device cuda $common --epochs 3 --out "$out/cpu" --resume >"$out/said" 2>&1; then echo "another configuration was resumed"; exit 1; fi
+grep -q 'epochs' "$out/said"
