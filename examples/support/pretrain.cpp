@@ -210,6 +210,10 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.out = o.out;
   fit.resume = o.resume;
   fit.checkpoint_seconds = p.checkpoint_seconds;
+  if (o.where() == Device::cuda) {  // epochs may be so short that writing would take longer
+    fit.checkpoint_epochs = 0;
+    fit.checkpoint_seconds = std::min(p.checkpoint_seconds, 60.0);
+  }
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
@@ -222,8 +226,8 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
 
   const auto recipe = augment::evaluation(source.size, source.normalisation);
   if (source.base)
-    fit.monitor = [source, encoder, recipe](int) -> train::Measurement {
-      const auto base = eval::extract(encoder, source.base, recipe), test = eval::extract(encoder, source.test, recipe);
+    fit.monitor = [source, encoder, recipe, how = eval::ExtractOptions{.precision = fit.precision}](int) -> train::Measurement {
+      const auto base = eval::extract(encoder, source.base, recipe, how), test = eval::extract(encoder, source.test, recipe, how);
       return {{{"knn200", eval::knn_accuracy(base.features, base.labels, test.features, test.labels)}}, {}};
     };
 

@@ -27,6 +27,7 @@ struct FeatureSet {
 struct ExtractOptions {
   std::int64_t batch = 256;
   bool stages = false;
+  DType precision = DType::float32;  // of the pictures, where the encoder is on a GPU
 };
 
 /// Features of every readable picture, in the order of the data set. `forward` maps (N,H,W,3), made on `device`, to features,

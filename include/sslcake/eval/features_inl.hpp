@@ -41,7 +41,7 @@ SSLCAKE_INLINE FeatureSet extract_with(const std::function<nn::Features(const Te
   std::vector<std::int64_t> labels;
   detail::Rows features;
   std::vector<detail::Rows> stages;
-  auto loader = data::in_order(dataset, recipe, options.batch, device);
+  auto loader = data::in_order(dataset, recipe, options.batch, device, options.precision);
   for (data::Batch batch; loader.next(batch);) {
     if (batch.size() == 0) continue;  // every picture of it was unreadable
     const nn::Features found = forward(batch.images);

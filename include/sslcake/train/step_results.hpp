@@ -17,6 +17,16 @@ namespace sslcake::inline v0::train::detail {
 
 inline double seconds_since(double start) { return monotonic_seconds() - start; }
 
+/// Something that is not to happen more often than every so many seconds.
+struct Pause {
+  double seconds, last = -1e300;
+  bool due() {
+    if (seconds_since(last) < seconds) return false;
+    last = monotonic_seconds();
+    return true;
+  }
+};
+
 /// One update by one optimiser.
 struct StepResult {
   Fetch numbers;  // the loss, the guard where there is one, and the metrics that are tensors

@@ -132,8 +132,7 @@ class Run {
       results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
-    ++step_;
-    ++epoch_step_;
+    ++step_, ++epoch_step_;
     window_pictures_ += options_.batch;
     epoch_pictures_ += options_.batch;
     if (average_) average_->update();
@@ -206,7 +205,8 @@ class Run {
     Measurement found;
     std::exception_ptr failed;  // what the monitor threw: the epoch is saved first
     const int done = epoch_ + 1;
-    if (last_.embedding.defined() && last_.embedding.dim(0) > 1) {  // one picture alone is not spread
+    const bool meters_due = device_ == Device::cpu || done == options_.epochs || meters_.due();
+    if (meters_due && last_.embedding.defined() && last_.embedding.dim(0) > 1) {  // one picture alone is not spread
       const auto meters = eval::collapse(ops::cast(last_.embedding, DType::float32));
       found.metrics = {{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}};
       if (meters.warning) found.warnings.push_back(meters.text);
@@ -376,13 +376,13 @@ class Run {
   std::vector<double> base_lr_;
   std::map<std::string, std::string> settings_;
   MetricsLog log_;
-
   std::int64_t steps_per_epoch_ = 0, steps_ = 0, warmup_steps_ = 0;  // planned
   std::int64_t step_ = 0, epoch_step_ = 0;                           // done
   int epoch_ = 0;
   EpochSums sums_;
   Device device_ = Device::cpu;
-  Tensor guard_;                      // on a GPU: the number of the first update whose loss or gradient was not finite
+  Pause meters_{10};                  // on a GPU, where epochs may be shorter than reading the collapse meters takes
+  Tensor guard_;                      // there: the number of the first update whose loss or gradient was not finite
   std::int64_t updates_ = 0;
   std::deque<StepResult> results_;    // of steps whose numbers were not read yet
   std::vector<pretext::Metric> metrics_;  // of the last step that was read

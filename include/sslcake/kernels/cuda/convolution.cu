@@ -1,5 +1,6 @@
 // Convolution in bfloat16 on tensor cores, forward and input gradient: what convolution_tile.cuh needs is laid out here, weights
-// and maps. Other types and groups, and the weight gradient, go to the files of convolution_parts.hpp.
+// and maps. 3x3 taps of stride 1 have kernels of their own (convolution_halo.cu), taken where they should be faster. Other types
+// and groups, and the weight gradient, go to the files of convolution_parts.hpp.
 //
 // The input gradient at stride S is S·S products: dx at row i = S p + r sums over the taps k with k D ≡ r + P (mod S) alone,
 // which are every S/gcd(D,S)-th one. So no product with the zeros of a widened dy is made. Phases that no tap reaches become 0.

@@ -3,7 +3,7 @@
 //   C[(n,p,q), o] = sum over u,v,c of operand[n, p + u - 1, q + v - 1, c] * weights[o, (u,v), c], 0 outside,
 // but a block copies its pixels and the ring around them (the "halo"), 64 channels of them, into shared memory once and reads the
 // fragments of all nine taps there, each at its own distance. Blocks walk over tiles; the next pixels come in the background
-// (cp.async) during the products, and a tile's result leaves from registers without anotherbarrier. Two kernels: one keeps the
+// (cp.async) during the products, and a tile's result leaves from registers without another barrier. Two kernels: one keeps the
 // weights of its 64 columns in shared memory, for 64 channels; one has them pass through a ring of stages.
 //
 // The input gradient is the same with the taps in reverse order. Left out: other kernels and strides.
@@ -17,8 +17,8 @@ template <class Tile>
 inline constexpr std::size_t kept_weights_bytes = halo_taps * warp_columns * slice_bytes + 2 * Tile::patch_bytes;
 
 /// 64 channels; a tile is 512 pixels x 64 columns, a warp has 64 of the pixels. Grid: walkers x (columns / 64), blocks of the
-/// same tiles next to each other; walker i takes tiles i, i + walkers, ... `bias` (columns) may be null. moments (walkers x warps,
-/// columns) and counts (walkers x warps) get the moments over what each warp has seen.
+/// same tiles next to each other; walker i takes tiles i, i + walkers, ... `bias` (columns) may be null. moments (walkers x
+/// warps, columns) and counts (walkers x warps) get the moments over what each warp has seen.
 template <class Tile, bool with_moments>
 __global__ void __launch_bounds__(Tile::threads, 1)
     halo_product_kept_weights(HaloShape shape, const Bf16* operand, const Bf16* weights, const float* bias, Bf16* result,

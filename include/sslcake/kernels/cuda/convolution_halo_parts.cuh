@@ -105,8 +105,8 @@ __device__ __forceinline__ void clear(float (&sums)[4][8][4]) {
       for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
 }
 
-/// Which of 64 columns of weights goes to a row of shared memory: so that the columns 8j + 2t and + 1 of the product, which a lane
-/// with lane % 4 = t gets, are real ones lane_column(j, t) and + 1, and every four j make 16 bytes of the result in a row.
+/// Which of 64 columns of weights goes to a row of shared memory: such that the columns 8j + 2t and + 1 of the product, which a
+/// lane with lane % 4 = t gets, are really lane_column(j, t) and + 1, and every four j make 16 bytes of the result in a row.
 __device__ __forceinline__ int lane_column(int j, int t) { return j / 4 * 32 + t * 8 + j % 4 * 2; }
 __device__ __forceinline__ int column_of_row(int row) { return lane_column(row / 8, row % 8 / 2) + row % 2; }
 
@@ -117,7 +117,7 @@ struct HaloMoments {
   __device__ static int column(int lane) {
     return lane_column((lane >> 4 & 1) * 4 + (lane >> 3 & 1) * 2 + (lane >> 2 & 1), lane % 4);
   }
-  /// words[pixel][j]: columns lane_column(j, lane%4), +1 of a lane's pixels, of which `pixels` count; the others are as the first.
+  /// words[pixel][j]: columns lane_column(j, lane%4), +1 of a lane's pixels. `pixels` of them count, the others are as the first.
   __device__ __forceinline__ void add(const std::uint32_t (&words)[8][8], float pixels) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float means[16], sums[16];
