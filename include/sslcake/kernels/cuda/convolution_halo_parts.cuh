@@ -55,8 +55,8 @@ __device__ __forceinline__ void copy_halo(const HaloShape& shape, const HaloPlac
                                           const Bf16* operand, int copy, unsigned char* patch) {
   constexpr int per_picture = Tile::patch_height * Tile::patch_width;
   const int thread = static_cast<int>(threadIdx.x), chunk = thread % slice_chunks;
-  int pixel = thread / slice_chunks + copy * (Tile::threads / slice_chunks);
-  pixel = pixel < Tile::patch_pixels ? pixel : Tile::patch_pixels - 1;  // the last once more: cheaper than a branch
+  const int pixel = thread / slice_chunks + copy * (Tile::threads / slice_chunks);
+  if (pixel >= Tile::patch_pixels) return;
   const int p = Tile::pictures == 1 ? 0 : pixel / per_picture, in_picture = pixel - p * per_picture,
             r = in_picture / Tile::patch_width, c = in_picture - r * Tile::patch_width;
   const int picture = place.picture + p, line = place.line + r - 1, column = place.column + c - 1;
