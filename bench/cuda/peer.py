@@ -200,6 +200,24 @@ def loop(options):
     t = timed_steps(together, steps=10, rounds=3)
     say(what="loop", mode=options.mode, batch=options.batch, transforms="torchvision v2, one draw for the batch", ms=round(1e3 * t, 3))
 
+    # kornia, where it is installed: the whole batch, each picture with its own draws.
+    try:
+        import kornia.augmentation as K
+    except ImportError:
+        say(what="loop", transforms="kornia", error="not installed")
+        return
+    each = K.AugmentationSequential(K.RandomResizedCrop((32, 32), scale=(0.2, 1.0)), K.RandomHorizontalFlip(p=0.5),
+                                    K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2),
+                                    K.Normalize(torch.tensor([0.49, 0.48, 0.45]), torch.tensor([0.25, 0.24, 0.26])))
+
+    def by_kornia():
+        index = torch.randint(0, len(pictures), (options.batch,), device=device)
+        some = pictures[index].float() / 255
+        return run(torch.cat([each(some), each(some)]).to(memory_format=torch.channels_last))
+
+    t = timed_steps(by_kornia, steps=5, rounds=3)
+    say(what="loop", mode=options.mode, batch=options.batch, transforms="kornia", ms=round(1e3 * t, 3))
+
 
 def nt_xent(options):
     z = torch.randn(2 * options.pairs, 128, device=device, requires_grad=True)
