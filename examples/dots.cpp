@@ -153,8 +153,8 @@ int main(int argc, char** argv) {
   support::Options options{.program = "dots",
                            .about = "Teaches two classifiers to tell blue from orange points in the plane, and draws them.",
                            .out = "runs/dots", .epochs = 3000, .lr = 0.5};
-  options.unused = {"--data", "--encoder", "--batch", "--optimizer", "--limit", "--size", "--workers", "--strict", "--resume",
-                    "--precision", "--scaled-decode"};
+  options.unused = {"--data", "--encoder", "--batch", "--optimizer", "--device", "--limit", "--size", "--workers", "--strict",
+                    "--resume", "--precision", "--scaled-decode"};
   return support::main_guard(argc, argv, options, [&] {
     const Points taught = spirals(400, options.seed, 0), unseen = spirals(1000, options.seed, 1);
     struct Pupil {

@@ -187,7 +187,7 @@ void check(const Options& o) {
     if (const auto* text = std::get_if<std::string*>(&e.target)) check_text(e.name, **text);
   if (o.encoder_is_name) check_encoder_name(o.encoder);
 #ifndef SSLCAKE_CUDA
-  if (o.device == "cuda")
+  if (o.where() == sslcake::Device::cuda)
     throw UsageError("--device cuda: this build has no CUDA backend; use --device cpu, or build with -DSSLCAKE_CUDA=ON");
 #endif
   if (o.out.empty()) throw UsageError("--out expects a folder, got nothing; --out . is the current one");
@@ -197,7 +197,10 @@ void check(const Options& o) {
 
 }  // namespace
 
-sslcake::Device Options::where() const { return device == "cuda" ? sslcake::Device::cuda : sslcake::Device::cpu; }
+sslcake::Device Options::where() const {
+  const bool matters = std::find(unused.begin(), unused.end(), "--device") == unused.end();
+  return matters && device == "cuda" ? sslcake::Device::cuda : sslcake::Device::cpu;
+}
 bool Options::was_given(const std::string& name) const { return std::find(given.begin(), given.end(), name) != given.end(); }
 bool Options::was_typed(const std::string& name) const {
   return std::find(given.begin() + static_cast<std::ptrdiff_t>(given_by_config), given.end(), name) != given.end();
