@@ -3,6 +3,12 @@
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPUs to compile for: 80 and newer")
 endif()
+foreach(architecture IN LISTS CMAKE_CUDA_ARCHITECTURES)
+  if(architecture MATCHES "^([0-9]+)" AND CMAKE_MATCH_1 LESS 80)
+    message(FATAL_ERROR "sslcake: CMAKE_CUDA_ARCHITECTURES has ${architecture}; expected 80 (Ampere) or newer, whose bfloat16 "
+      "products the kernels use")
+  endif()
+endforeach()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(sslcake_nvcc nvcc PATHS /usr/local/cuda/bin /opt/cuda/bin)
   if(sslcake_nvcc)

@@ -2,7 +2,7 @@
 //
 //   measure products                       C = A·Bᵀ in bfloat16
 //   measure convolutions resnet18|resnet50 every distinct convolution, three directions
-//   measure step [--batch N] [--encoder E] [--size S] [--steps N]      a SimCLR step, views in GPU memory
+//   measure step [--batch N] [--encoder E] [--size S] [--steps N] [--precision float32]   a SimCLR step, views in GPU memory
 //   measure loop [--batch N] [--data cifar10:DIR|builtin]              the same from the bytes of the data set
 //   measure augment                        two views of 256 pictures at 224 px
 //   measure nt_xent [--pairs N]            forward and backward
@@ -45,9 +45,10 @@ double time_of(const std::function<void()>& call, int rounds = 5) {
   std::vector<double> times;
   for (int r = 0; r < rounds; ++r)
     times.push_back(bench::seconds([&] {
-      for (int i = 0; i < calls; ++i) call();
-      synchronize(Device::cuda);
-    }) / calls);
+                      for (int i = 0; i < calls; ++i) call();
+                      synchronize(Device::cuda);
+                    }) /
+                    calls);
   return bench::median(times);
 }
 
@@ -79,26 +80,32 @@ void convolutions(const std::string& network) {
   const auto shapes = network == "resnet50" ? bench::resnet50(512) : bench::resnet18(1024);
   const auto& table = kernels::cuda::table().convolution;
   for (const auto& s : shapes) {
-    const Tensor x = random_on_gpu({s.n, s.h, s.w, s.c}, DType::bfloat16), dy = random_on_gpu({s.n, s.oh(), s.ow(), s.o}, DType::bfloat16);
+    const Tensor x = random_on_gpu({s.n, s.h, s.w, s.c}, DType::bfloat16),
+                 dy = random_on_gpu({s.n, s.oh(), s.ow(), s.o}, DType::bfloat16);
     const Tensor w = random_on_gpu({s.o, s.kh, s.kw, s.c}, DType::float32);
-    Tensor y = empty_like(dy), dx = empty_like(x), dw = empty_like(w), mean({s.o}, DType::float32, Device::cuda), variance = empty_like(mean);
+    Tensor y = empty_like(dy), dx = empty_like(x), dw = empty_like(w), mean({s.o}, DType::float32, Device::cuda),
+           variance = empty_like(mean);
     const auto* weights = static_cast<const float*>(w.address());
     const double flops = 2 * s.multiply_adds();
     const double bytes = static_cast<double>(x.bytes() + dy.bytes() + w.bytes());
     const auto report = [&](const char* direction, double time) {
-      std::printf("{\"what\": \"convolution\", \"network\": \"%s\", \"h\": %lld, \"c\": %lld, \"o\": %lld, \"k\": %lld, \"stride\": %lld, "
-                  "\"direction\": \"%s\", \"ms\": %.4f, \"tflops\": %.1f, \"gb_per_s\": %.0f}\n",
-                  network.c_str(), static_cast<long long>(s.h), static_cast<long long>(s.c), static_cast<long long>(s.o),
-                  static_cast<long long>(s.kh), static_cast<long long>(s.stride_h), direction, 1e3 * time, 1e-12 * flops / time, 1e-9 * bytes / time);
+      std::printf(
+          "{\"what\": \"convolution\", \"network\": \"%s\", \"h\": %lld, \"c\": %lld, \"o\": %lld, \"k\": %lld, \"stride\": "
+          "%lld, "
+          "\"direction\": \"%s\", \"ms\": %.4f, \"tflops\": %.1f, \"gb_per_s\": %.0f}\n",
+          network.c_str(), static_cast<long long>(s.h), static_cast<long long>(s.c), static_cast<long long>(s.o),
+          static_cast<long long>(s.kh), static_cast<long long>(s.stride_h), direction, 1e3 * time, 1e-12 * flops / time,
+          1e-9 * bytes / time);
     };
     report("forward", time_of([&] {
-      table.forward_moments(DType::bfloat16, s, x.address(), weights, y.mutable_address(), static_cast<float*>(mean.mutable_address()),
-                            static_cast<float*>(variance.mutable_address()));
-    }));
-    if (s.c > 3) report("input_grad", time_of([&] { table.input_grad(DType::bfloat16, s, dy.address(), weights, dx.mutable_address()); }));
+             table.forward_moments(DType::bfloat16, s, x.address(), weights, y.mutable_address(),
+                                   static_cast<float*>(mean.mutable_address()), static_cast<float*>(variance.mutable_address()));
+           }));
+    if (s.c > 3)
+      report("input_grad", time_of([&] { table.input_grad(DType::bfloat16, s, dy.address(), weights, dx.mutable_address()); }));
     report("weight_grad", time_of([&] {
-      table.weight_grad(DType::bfloat16, s, x.address(), dy.address(), static_cast<float*>(dw.mutable_address()));
-    }));
+             table.weight_grad(DType::bfloat16, s, x.address(), dy.address(), static_cast<float*>(dw.mutable_address()));
+           }));
   }
 }
 
@@ -110,7 +117,8 @@ struct Options {
 void step(const Options& o, bool from_bytes) {
   const auto batch_size = o.numbers.at("--batch"), size = o.numbers.at("--size");
   const DType precision = o.texts.at("--precision") == "float32" ? DType::float32 : DType::bfloat16;
-  auto encoder = nn::make_encoder(o.texts.at("--encoder"), {.stem = size <= 64 ? nn::Stem::small : nn::Stem::imagenet, .image_size = size});
+  auto encoder =
+      nn::make_encoder(o.texts.at("--encoder"), {.stem = size <= 64 ? nn::Stem::small : nn::Stem::imagenet, .image_size = size});
   pretext::SimCLR task(encoder, {.augmentation = {.size = static_cast<int>(size)}});
   move_to(pretext::all_state(task.modules()), Device::cuda);
   optim::SGD optimizer(task.parameters(), {.lr = 0.06, .momentum = 0.9, .weight_decay = 5e-4});
@@ -121,14 +129,16 @@ void step(const Options& o, bool from_bytes) {
   std::int64_t epoch = 0;
   if (from_bytes) {
     auto dataset = data::open(o.texts.at("--data"), data::Split::train, {});
-    loader.emplace(dataset, task.views(), data::LoaderOptions{.batch = batch_size, .device = Device::cuda, .precision = precision});
+    loader.emplace(dataset, task.views(),
+                   data::LoaderOptions{.batch = batch_size, .device = Device::cuda, .precision = precision});
   } else {
     batch.images = random_on_gpu({2 * batch_size, size, size, 3}, precision);
   }
   reset_peak_memory(Device::cuda);
   double loss = 0, host = 0;
   const auto one = [&] {
-    if (loader) while (!loader->next(batch)) loader->start(++epoch);
+    if (loader)
+      while (!loader->next(batch)) loader->start(++epoch);
     optimizer.zero_grad();
     const auto outcome = task.loss(batch);
     backward(outcome.loss);
@@ -137,24 +147,28 @@ void step(const Options& o, bool from_bytes) {
   };
   const auto several = [&](std::int64_t steps) {
     return bench::seconds([&] {
-      Tensor last;
-      host = bench::seconds([&] {
-        for (std::int64_t i = 0; i < steps; ++i) last = one();
-      });
-      loss = last.item();
-    }) / static_cast<double>(steps);
+             Tensor last;
+             host = bench::seconds([&] {
+               for (std::int64_t i = 0; i < steps; ++i) last = one();
+             });
+             loss = last.item();
+           }) /
+           static_cast<double>(steps);
   };
   several(5);
   const auto steps = o.numbers.at("--steps");
   std::vector<double> times;
   for (int r = 0; r < 5; ++r) times.push_back(several(steps));
   const auto memory = memory_stats(Device::cuda);
-  std::printf("{\"what\": \"%s\", \"encoder\": \"%s\", \"size\": %lld, \"batch\": %lld, \"precision\": \"%s\", \"ms\": %.3f, \"views_per_s\": %.0f, "
-              "\"host_ms\": %.3f, \"peak_mib\": %.0f, \"held_mib\": %.0f, \"asked\": %llu, \"loss\": %.4f}\n",
-              from_bytes ? "loop" : "step", o.texts.at("--encoder").c_str(), static_cast<long long>(size), static_cast<long long>(batch_size),
-              name_of(precision), 1e3 * bench::median(times), 2 * static_cast<double>(batch_size) / bench::median(times),
-              1e3 * host / static_cast<double>(steps), static_cast<double>(memory.peak) / 1048576,
-              static_cast<double>(memory.in_use + memory.cached) / 1048576, static_cast<unsigned long long>(memory.from_system), loss);
+  std::printf(
+      "{\"what\": \"%s\", \"encoder\": \"%s\", \"size\": %lld, \"batch\": %lld, \"precision\": \"%s\", \"ms\": %.3f, "
+      "\"views_per_s\": %.0f, "
+      "\"host_ms\": %.3f, \"peak_mib\": %.0f, \"held_mib\": %.0f, \"asked\": %llu, \"loss\": %.4f}\n",
+      from_bytes ? "loop" : "step", o.texts.at("--encoder").c_str(), static_cast<long long>(size),
+      static_cast<long long>(batch_size), name_of(precision), 1e3 * bench::median(times),
+      2 * static_cast<double>(batch_size) / bench::median(times), 1e3 * host / static_cast<double>(steps),
+      static_cast<double>(memory.peak) / 1048576, static_cast<double>(memory.in_use + memory.cached) / 1048576,
+      static_cast<unsigned long long>(memory.from_system), loss);
 }
 
 void augmentation() {
@@ -171,7 +185,8 @@ void augmentation() {
   const double time = time_of([&] {
     while (!loader.next(batch)) loader.start(++epoch);
   });
-  std::printf("{\"what\": \"augment\", \"pictures\": %lld, \"views\": 2, \"size\": %d, \"ms\": %.3f}\n", static_cast<long long>(pictures), size, 1e3 * time);
+  std::printf("{\"what\": \"augment\", \"pictures\": %lld, \"views\": 2, \"size\": %d, \"ms\": %.3f}\n",
+              static_cast<long long>(pictures), size, 1e3 * time);
 }
 
 void nt_xent(const Options& o) {
@@ -181,15 +196,18 @@ void nt_xent(const Options& o) {
   reset_peak_memory(Device::cuda);
   const auto before = memory_stats(Device::cuda).in_use;
   double loss = 0;
-  const double time = time_of([&] {
-    z.clear_grad();
-    const auto result = ops::nt_xent(z, {.temperature = 0.5});
-    backward(result.loss);
-    loss = 0;
-  }, 3);
+  const double time = time_of(
+      [&] {
+        z.clear_grad();
+        const auto result = ops::nt_xent(z, {.temperature = 0.5});
+        backward(result.loss);
+        loss = 0;
+      },
+      3);
   loss = ops::nt_xent(z, {.temperature = 0.5}).loss.item();
-  std::printf("{\"what\": \"nt_xent\", \"pairs\": %lld, \"ms\": %.2f, \"peak_mib\": %.0f, \"loss\": %.5f}\n", static_cast<long long>(pairs), 1e3 * time,
-              static_cast<double>(memory_stats(Device::cuda).peak - before) / 1048576, loss);
+  std::printf("{\"what\": \"nt_xent\", \"pairs\": %lld, \"ms\": %.2f, \"peak_mib\": %.0f, \"loss\": %.5f}\n",
+              static_cast<long long>(pairs), 1e3 * time, static_cast<double>(memory_stats(Device::cuda).peak - before) / 1048576,
+              loss);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 """PyTorch, cuBLAS and cuDNN on the work of measure.cpp, one JSON object a line.
 
-usage: peer.py products | convolutions resnet18|resnet50 | step [--batch N] [--mode eager|compile] | loop [--batch N] --data DIR
+usage: peer.py products | convolutions resnet18|resnet50 | step [--batch N] [--mode eager|compile] | loop [--batch N] [--mode eager|compile]
                | nt_xent [--pairs N] | ceilings
 """
 import argparse
@@ -174,7 +174,7 @@ def step(options):
 
 
 def loop(options):
-    """From bytes in GPU memory: torchvision's v2 transforms there, each picture with its own draws."""
+    """From bytes in GPU memory (random pictures): torchvision's v2 transforms there, and kornia's."""
     from torchvision.transforms import v2
     pictures = torch.randint(0, 256, (20000, 3, 32, 32), dtype=torch.uint8, device=device)
     transform = v2.Compose([v2.RandomResizedCrop(32, scale=(0.2, 1), antialias=True), v2.RandomHorizontalFlip(),
@@ -240,7 +240,6 @@ parser.add_argument("--batch", type=int, default=512)
 parser.add_argument("--size", type=int, default=32)
 parser.add_argument("--pairs", type=int, default=32768)
 parser.add_argument("--mode", default="compile")
-parser.add_argument("--data", default="")
 options = parser.parse_args()
 print(torch.cuda.get_device_name(), torch.__version__, file=sys.stderr)
 if options.what == "products":

@@ -33,8 +33,8 @@ std::vector<Extra> table(Options& o) {
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
       {"--device", &o.device, "cpu, or cuda in a build with -DSSLCAKE_CUDA=ON", 0, 0, {"cpu", "cuda"}},
       {"--precision", &o.precision,
-       "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 where the CPU multiplies it; with --resume "
-       "what the run began with", 0, 0, {"auto", "float32", "bfloat16"}},
+       "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 on a GPU or where the CPU multiplies it; with "
+       "--resume what the run began with", 0, 0, {"auto", "float32", "bfloat16"}},
       {"--limit", &o.limit, "use at most so many pictures of each part; 0: all", 0, 1e15},
       {"--size", &o.size, "side of the network's input in pixels; 0: as the encoder or the data set says", 0, 4096},
       {"--workers", &o.workers, "threads that load pictures; 0: as many as compute, none for sets in memory", 0, 256},

@@ -88,7 +88,7 @@ void add_pretraining_options(Options& options, Pretraining& p) {
       {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},
       {"--knn-every", &p.knn_every, "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
       {"--knn-limit", &p.knn_limit, "training pictures that the online kNN compares with", 1, 1e9},
-      {"--checkpoint-seconds", &p.checkpoint_seconds, "between two checkpoints inside an epoch, 0: none but at its end", 0, 1e9}};
+      {"--checkpoint-seconds", &p.checkpoint_seconds, "between two checkpoints inside an epoch, 0: none but at its end; on a GPU 60 unless given, and no other", 0, 1e9}};
   options.extras.insert(options.extras.end(), more.begin(), more.end());
 }
 
@@ -210,9 +210,9 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.out = o.out;
   fit.resume = o.resume;
   fit.checkpoint_seconds = p.checkpoint_seconds;
-  if (o.where() == Device::cuda) {  // epochs may be so short that writing would take longer
-    fit.checkpoint_epochs = 0;
-    fit.checkpoint_seconds = std::min(p.checkpoint_seconds, 60.0);
+  if (o.where() == Device::cuda && p.checkpoint_seconds > 0) {
+    fit.checkpoint_epochs = 0;  // epochs may be so short that writing would take longer: only time counts
+    if (p.checkpoint_seconds == Pretraining{}.checkpoint_seconds) fit.checkpoint_seconds = 60;
   }
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();

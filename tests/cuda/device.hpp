@@ -24,7 +24,8 @@ class OnGpu {
  public:
   explicit OnGpu(std::size_t count) : count_(count) {
     const auto bytes = count * sizeof(T) + 512;
-    data_ = std::shared_ptr<void>(sslcake::kernels::cuda::allocate(bytes), [bytes](void* p) { sslcake::kernels::cuda::deallocate(p, bytes); });
+    data_ = std::shared_ptr<void>(sslcake::kernels::cuda::allocate(bytes),
+                                  [bytes](void* p) { sslcake::kernels::cuda::deallocate(p, bytes); });
     cudaMemsetAsync(data_.get(), 0xff, bytes, sslcake::kernels::cuda::stream());
   }
   explicit OnGpu(const std::vector<T>& values) : OnGpu(values.size()) {
@@ -44,7 +45,9 @@ class OnGpu {
   std::shared_ptr<void> data_;
 };
 template <class T>
-OnGpu<T> on_gpu(const std::vector<T>& values) { return OnGpu<T>(values); }
+OnGpu<T> on_gpu(const std::vector<T>& values) {
+  return OnGpu<T>(values);
+}
 
 inline std::vector<float> normal(std::size_t count, unsigned seed, float mean = 0, float deviation = 1) {
   std::mt19937 engine(seed);

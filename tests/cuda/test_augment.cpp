@@ -68,7 +68,8 @@ double largest_difference(const std::vector<Case>& cases, double rounding = 0) {
     double worst = 0;
     for (std::size_t i = 0; i < numbers; ++i) {
       const double x = static_cast<double>(static_cast<float>(made[k * numbers + i])), y = static_cast<double>(expected[i]);
-      double d = (std::abs(x - y) - rounding * std::abs(y)) * static_cast<double>(cases[k].recipe.normalisation().deviation[i % 3]);
+      double d =
+          (std::abs(x - y) - rounding * std::abs(y)) * static_cast<double>(cases[k].recipe.normalisation().deviation[i % 3]);
       if (!(d == d)) d = 1e9;
       worst = std::max(worst, d);
     }
@@ -111,7 +112,8 @@ TEST_CASE("crop and resize: larger, smaller, mirrored, a single pixel, boxes at 
 }
 
 TEST_CASE("pictures whose rows do not fit into shared memory") {
-  const std::vector<Case> cases = {drawn(Recipe(1).then(Stretch{}), picture(3000, 3, 1), 1), drawn(Recipe(3).then(Stretch{}).then(Flip{1}), picture(9001, 2, 2), 2),
+  const std::vector<Case> cases = {drawn(Recipe(1).then(Stretch{}), picture(3000, 3, 1), 1),
+                                   drawn(Recipe(3).then(Stretch{}).then(Flip{1}), picture(9001, 2, 2), 2),
                                    drawn(Recipe(1).then(Stretch{}).then(Greyscale{1}), picture(1500, 7, 3), 2)};
   largest_difference<float>({cases[0], cases[2]});
   largest_difference<float>({cases[1]});
@@ -125,9 +127,11 @@ TEST_CASE("every step by itself, and at every size of view") {
     const auto source = picture(50, 41, 5);
     const auto base = Recipe(size).then(RandomResizedCrop{.scale_low = 0.3f});
     unsigned seed = 10;
-    for (const auto& step : std::vector<Step>{Flip{1}, ColourJitter{0.8f, 0, 0, 0, 1}, ColourJitter{0, 0.8f, 0, 0, 1}, ColourJitter{0, 0, 0.8f, 0, 1},
-                                              ColourJitter{0, 0, 0, 0.5f, 1}, Greyscale{1}, Solarise{0.5f, 1}, GaussianBlur{0.1f, 0.1f, 0.1f, 1},
-                                              GaussianBlur{2, 2, 0.1f, 1}, GaussianBlur{1.3f, 3, 1, 1}, Rotate{15, 1}, Rotate{180, 1}, Cutout{0.5f, 1}, Cutout{1, 1}})
+    for (const auto& step :
+         std::vector<Step>{Flip{1}, ColourJitter{0.8f, 0, 0, 0, 1}, ColourJitter{0, 0.8f, 0, 0, 1},
+                           ColourJitter{0, 0, 0.8f, 0, 1}, ColourJitter{0, 0, 0, 0.5f, 1}, Greyscale{1}, Solarise{0.5f, 1},
+                           GaussianBlur{0.1f, 0.1f, 0.1f, 1}, GaussianBlur{2, 2, 0.1f, 1}, GaussianBlur{1.3f, 3, 1, 1},
+                           Rotate{15, 1}, Rotate{180, 1}, Cutout{0.5f, 1}, Cutout{1, 1}})
       cases.push_back(drawn(base.then(step), source, ++seed));
     for (int turns = 0; turns < 4; ++turns) cases.push_back(drawn(base.then(Flip{1}).rotated90(turns), source, ++seed));
     largest_difference<float>(cases);
@@ -141,14 +145,29 @@ TEST_CASE("all steps in drawn order, and steps in orders that part the stages di
     const auto constants = Normalisation{{0.4f, 0.5f, 0.6f}, {0.2f, 0.25f, 0.3f}};
     const auto base = Recipe(size).then(RandomResizedCrop{}).normalised(constants);
     for (unsigned seed = 0; seed < 24; ++seed)  // contrast first, last and between
-      cases.push_back(drawn(base.then(Flip{}).then(ColourJitter{0.4f, 0.4f, 0.4f, 0.1f, 1}).then(Greyscale{}).then(GaussianBlur{.p = 0.5f}).then(Solarise{.p = 0.3f}),
+      cases.push_back(drawn(base.then(Flip{})
+                                .then(ColourJitter{0.4f, 0.4f, 0.4f, 0.1f, 1})
+                                .then(Greyscale{})
+                                .then(GaussianBlur{.p = 0.5f})
+                                .then(Solarise{.p = 0.3f}),
                             picture(40 + static_cast<int>(seed), 60 - static_cast<int>(seed), seed), seed));
     for (unsigned seed = 30; seed < 34; ++seed) {
       const auto source = picture(45, 52, seed);
-      cases.push_back(drawn(base.then(GaussianBlur{.p = 1}).then(ColourJitter{.p = 1}).then(Rotate{}).then(Flip{1}).then(Cutout{0.3f}).rotated90(1), source, seed));
-      cases.push_back(drawn(base.then(Rotate{}).then(Flip{1}).then(ColourJitter{.p = 1}).then(Cutout{0.3f}).then(GaussianBlur{.p = 1}).rotated90(3), source, seed));
-      cases.push_back(drawn(base.then(Cutout{0.5f}).then(Flip{1}).then(Rotate{40}).then(GaussianBlur{.p = 1}).then(ColourJitter{.p = 1}).rotated90(2), source, seed));
-      cases.push_back(drawn(base.then(Solarise{.p = 1}).then(Greyscale{1}).then(ColourJitter{.p = 1}).then(Flip{1}), source, seed));
+      cases.push_back(drawn(
+          base.then(GaussianBlur{.p = 1}).then(ColourJitter{.p = 1}).then(Rotate{}).then(Flip{1}).then(Cutout{0.3f}).rotated90(1),
+          source, seed));
+      cases.push_back(drawn(
+          base.then(Rotate{}).then(Flip{1}).then(ColourJitter{.p = 1}).then(Cutout{0.3f}).then(GaussianBlur{.p = 1}).rotated90(3),
+          source, seed));
+      cases.push_back(drawn(base.then(Cutout{0.5f})
+                                .then(Flip{1})
+                                .then(Rotate{40})
+                                .then(GaussianBlur{.p = 1})
+                                .then(ColourJitter{.p = 1})
+                                .rotated90(2),
+                            source, seed));
+      cases.push_back(
+          drawn(base.then(Solarise{.p = 1}).then(Greyscale{1}).then(ColourJitter{.p = 1}).then(Flip{1}), source, seed));
     }
     largest = std::max(largest, largest_difference<float>(cases));
   }
@@ -207,7 +226,8 @@ TEST_CASE("time of two views of 256 pictures at 224 pixels" * doctest::skip()) {
     const auto source = picture(320 + static_cast<int>(k % 5) * 45, 256 + static_cast<int>(k % 7) * 20, k);
     for (unsigned v = 0; v < 2; ++v) {
       Random random(1, Purpose::augment, 0, k, v);
-      programs.push_back(recipe.program(recipe.draw(random, source.width, source.height), source.width, source.height, static_cast<std::int64_t>(bytes.size())));
+      programs.push_back(recipe.program(recipe.draw(random, source.width, source.height), source.width, source.height,
+                                        static_cast<std::int64_t>(bytes.size())));
     }
     bytes.insert(bytes.end(), source.pixels.begin(), source.pixels.end());
   }
@@ -218,7 +238,8 @@ TEST_CASE("time of two views of 256 pictures at 224 pixels" * doctest::skip()) {
   for (const DType out : {DType::float32, DType::bfloat16}) {
     const auto run = [&](int times) {
       const auto begin = std::chrono::steady_clock::now();
-      for (int i = 0; i < times; ++i) table.views(static_cast<std::int64_t>(programs.size()), on_device.data(), list.data(), 224, out, images.data());
+      for (int i = 0; i < times; ++i)
+        table.views(static_cast<std::int64_t>(programs.size()), on_device.data(), list.data(), 224, out, images.data());
       cudaStreamSynchronize(kernels::cuda::stream());
       return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count() / times;
     };

@@ -89,9 +89,11 @@ TEST_CASE("pictures that stay on the GPU give the batches of the CPU") {
   cuda::install();
   for (const int workers : {0, 3}) {
     check_both(held(13), two_views(6), {.batch = 5, .drop_last = false, .seed = 3, .workers = workers});
-    check_both(std::make_shared<data::Subset>(held(13), std::vector<std::int64_t>{7, 2, 2, 12, 0}), two_views(6), {.batch = 2, .seed = 3, .workers = workers});
+    check_both(std::make_shared<data::Subset>(held(13), std::vector<std::int64_t>{7, 2, 2, 12, 0}), two_views(6),
+               {.batch = 2, .seed = 3, .workers = workers});
   }
-  check_both(std::make_shared<data::Relabelled>(held(6), std::vector<std::int64_t>{5, 4, 3, 2, 1, 0}), two_views(5), {.batch = 3, .seed = 1, .workers = 1});
+  check_both(std::make_shared<data::Relabelled>(held(6), std::vector<std::int64_t>{5, 4, 3, 2, 1, 0}), two_views(5),
+             {.batch = 3, .seed = 1, .workers = 1});
 }
 
 TEST_CASE("pictures that are streamed give the batches of the CPU") {
@@ -107,7 +109,8 @@ TEST_CASE("unreadable pictures are replaced or left out as on the CPU") {
   cuda::install();
   for (const auto unreadable : {data::Unreadable::replace, data::Unreadable::skip}) {
     check_both(streamed(12, {2, 3, 8}), two_views(6), {.batch = 4, .seed = 3, .workers = 2, .unreadable = unreadable});
-    check_both(streamed(8, {0, 1, 2, 5}), two_views(6), {.batch = 3, .shuffle = false, .drop_last = false, .seed = 3, .workers = 0, .unreadable = unreadable});
+    check_both(streamed(8, {0, 1, 2, 5}), two_views(6),
+               {.batch = 3, .shuffle = false, .drop_last = false, .seed = 3, .workers = 0, .unreadable = unreadable});
   }
   data::Loader loader(streamed(3, {0, 1, 2}), two_views(4), {.batch = 3, .workers = 1, .device = Device::cuda});
   data::Batch batch;
@@ -166,9 +169,7 @@ TEST_CASE("options that make no sense on the GPU are refused") {
   const auto message = [](const data::LoaderOptions& options) -> std::string {
     try {
       data::Loader loader(held(4), two_views(4), options);
-    } catch (const Error& error) {
-      return error.what();
-    }
+    } catch (const Error& error) { return error.what(); }
     return "";
   };
   CHECK(message({.batch = 2, .device = Device::cuda, .precision = DType::float64}).find("precision") != std::string::npos);

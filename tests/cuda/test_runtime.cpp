@@ -94,7 +94,8 @@ TEST_CASE("a number that is not finite is found wherever it stands") {
       std::vector<float> values(5000, 1.0f);
       const auto tensor = [&] { return from_vector({5000}, values).to(type).to(Device::cuda); };
       CHECK(all_finite(tensor()));
-      values[static_cast<std::size_t>(at)] = at % 2 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+      values[static_cast<std::size_t>(at)] =
+          at % 2 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
       CHECK_FALSE(all_finite(tensor()));
     }
 }

@@ -33,11 +33,13 @@ std::shared_ptr<data::MemoryDataset> stripes(std::int64_t count, int size) {
   Random random(5, Purpose::test);
   std::vector<std::uint8_t> pixels;
   for (std::int64_t i = 0; i < count; ++i) {
-    const double angle = 3.14159 * random.uniform(), width = 0.6 + random.uniform(), colour[3] = {random.uniform(), random.uniform(), random.uniform()};
+    const double angle = 3.14159 * random.uniform(), width = 0.6 + random.uniform(),
+                 colour[3] = {random.uniform(), random.uniform(), random.uniform()};
     for (int y = 0; y < size; ++y)
       for (int x = 0; x < size; ++x)
         for (const double c : colour)
-          pixels.push_back(static_cast<std::uint8_t>(127.5 + 127.5 * c * std::sin(width * (x * std::cos(angle) + y * std::sin(angle)))));
+          pixels.push_back(
+              static_cast<std::uint8_t>(127.5 + 127.5 * c * std::sin(width * (x * std::cos(angle) + y * std::sin(angle)))));
   }
   return std::make_shared<data::MemoryDataset>(std::move(pixels), size, size);
 }
@@ -105,7 +107,8 @@ Run pretrain(const Plan& plan) {
 
 struct Folder {
   std::string path;
-  explicit Folder(const std::string& name) : path((fs::temp_directory_path() / ("sslcake-cuda-" + name + "-" + std::to_string(std::rand()))).string()) {
+  explicit Folder(const std::string& name)
+      : path((fs::temp_directory_path() / ("sslcake-cuda-" + name + "-" + std::to_string(std::rand()))).string()) {
     fs::remove_all(path);
   }
   ~Folder() { fs::remove_all(path); }
@@ -173,9 +176,7 @@ TEST_CASE("a loss that is not finite stops the run with the op's name, and the w
   const auto message = [](Device device) -> std::string {
     try {
       pretrain({.device = device, .optimizer = "sgd", .epochs = 4, .lr = 1e25});
-    } catch (const Error& e) {
-      return e.what();
-    }
+    } catch (const Error& e) { return e.what(); }
     return "";
   };
   const auto text = message(Device::cuda);
@@ -221,7 +222,8 @@ TEST_CASE("rotation trains on CUDA, in pieces too") {
 
 TEST_CASE("numbers that are fetched arrive in order") {
   cuda::install();
-  Fetch fetch({scalar(1.5, DType::float32, Device::cuda), scalar(2.5), scalar(-7, DType::int64, Device::cuda), scalar(0.25, DType::float64)});
+  Fetch fetch({scalar(1.5, DType::float32, Device::cuda), scalar(2.5), scalar(-7, DType::int64, Device::cuda),
+               scalar(0.25, DType::float64)});
   CHECK(fetch.take() == std::vector<double>{1.5, 2.5, -7, 0.25});
 }
 

@@ -192,6 +192,8 @@ SSLCAKE_INLINE void backward(const Tensor& output, const Tensor& output_grad) {
   if (!(output.shape() == output_grad.shape()) || output.dtype() != output_grad.dtype())
     fail("backward", "expected a gradient of shape ", output.shape(), " and type ", output.dtype(), ", got ", output_grad.shape(),
          " ", output_grad.dtype());
+  if (output.device() != output_grad.device())
+    fail("backward", "expected a gradient on ", output.device(), " as the tensor, got one on ", output_grad.device());
   const auto root = output.meta()->node;
   if (!root) {  // a leaf: d x / d x = 1
     detail::accumulate(output.meta()->grad, output_grad.clone());

@@ -151,7 +151,12 @@ SSLCAKE_INLINE void Storage::move_to(Device device) {
   if (device == device_) return;
   void* moved = bytes_ ? detail::allocate(bytes_, device) : nullptr;
   if (moved) {
-    functions_of(device == Device::cpu ? device_ : device).copy(moved, device, data_, device_, bytes_);
+    try {
+      functions_of(device == Device::cpu ? device_ : device).copy(moved, device, data_, device_, bytes_);
+    } catch (...) {
+      detail::deallocate(moved, bytes_, device);
+      throw;
+    }
     detail::deallocate(data_, bytes_, device_);
   }
   data_ = moved;

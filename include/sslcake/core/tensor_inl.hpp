@@ -108,6 +108,8 @@ SSLCAKE_INLINE void Tensor::set_grad(Tensor grad) {
   if (!meta_ || !meta_->leaf) fail("Tensor::set_grad", "expected a leaf with set_requires_grad()");
   if (grad.defined() && (!(grad.shape() == shape_) || grad.dtype() != dtype_))
     fail("Tensor::set_grad", "expected shape ", shape_, " and type ", dtype_, ", got ", grad.shape(), " and ", grad.dtype());
+  if (grad.defined() && grad.device() != device())
+    fail("Tensor::set_grad", "expected a gradient on ", device(), " as the tensor, got one on ", grad.device());
   meta_->grad = std::move(grad);
 }
 

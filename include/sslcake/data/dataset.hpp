@@ -54,7 +54,7 @@ class Dataset {
   /// True where a cache in front of it would gain nothing.
   virtual bool in_memory() const { return false; }
   /// Whether all pictures are of one size, which is then put into the arguments, and can be read without fail. Such a set may
-  /// be kept on a GPU.
+  /// be kept on a GPU, from its pixels(): who overrides image() of a set that answers true overrides uniform or pixels too.
   virtual bool uniform(int& /*width*/, int& /*height*/) const { return false; }
   /// The bytes (H,W,3) of the i-th picture where the set holds them; null where only image(i) has them.
   virtual const std::uint8_t* pixels(std::int64_t /*i*/) const { return nullptr; }

@@ -23,12 +23,12 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
   for (std::size_t k = 0; k < average.size(); ++k) {
     Tensor target = average[k].tensor;
     const Tensor& source = weights[k].tensor;
+    target.move_to(source.device());
     if (average[k].buffer || source.dtype() != DType::float32) {
       copy_into(target, source);
       continue;
     }
     if (source.device() == Device::cuda) {
-      target.move_to(Device::cuda);
       on_cuda.push_back({target.mutable_address(), source.address(), target.numel()});
       continue;
     }
@@ -60,7 +60,7 @@ SSLCAKE_INLINE void Ema::swap() {
   for (std::size_t k = 0; k < weights_.size(); ++k) {
     Tensor w = weights_[k].tensor, a = average_[k].tensor;
     if (w.bytes() == 0) continue;
-    if (w.device() != Device::cpu) {
+    if (w.device() != Device::cpu || a.device() != Device::cpu) {
       const Tensor before = w.clone();
       copy_into(w, a);
       copy_into(a, before);

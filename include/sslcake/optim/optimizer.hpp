@@ -70,6 +70,8 @@ class Optimizer {
   /// Changes every parameter that has a gradient, by it. On a GPU nothing is changed where `guard`, one int64 there, is
   /// not 0: whoever finds a number that is not finite sets it, and the host need not wait to see it.
   void step(const Tensor& guard = {});
+  /// One step less was made than was counted, by every parameter that has made one: a guard kept it from changing anything.
+  void forget_step();
   /// Forgets the gradients.
   void zero_grad();
 

@@ -89,8 +89,9 @@ SSLCAKE_INLINE void Optimizer::step_on_cuda(const Tensor& guard) {
     if (!grad.defined()) continue;
     const auto step_number = ++steps[i];
     if (grad.numel() == 0) continue;
-    if (e.parameter.tensor.device() != Device::cuda)
-      fail(name(), "expected all parameters on one device, got ", e.parameter.name, " on ", e.parameter.tensor.device());
+    if (e.parameter.tensor.device() != Device::cuda || grad.device() != Device::cuda)
+      fail(name(), "expected all parameters and gradients on one device, got ", e.parameter.name, " on ", e.parameter.tensor.device(),
+           " and its gradient on ", grad.device());
     Update u;
     u.size = grad.numel();
     u.lr = lr * e.lr_scale;
@@ -124,7 +125,10 @@ SSLCAKE_INLINE void Optimizer::step(const Tensor& guard) {
     Update& u = updates[i];
     u.weights = e.parameter.tensor.mutable_data<float>();
     u.grads = grad.data<float>();
-    for (std::size_t k = 0; k < e.slots.size(); ++k) u.slots[k] = e.slots[k].mutable_data<float>();
+    for (std::size_t k = 0; k < e.slots.size(); ++k) {
+      e.slots[k].move_to(Device::cpu);
+      u.slots[k] = e.slots[k].mutable_data<float>();
+    }
     u.lr = lr * e.lr_scale;
     u.weight_decay = e.weight_decay;
     u.step = ++steps[i];
@@ -151,6 +155,11 @@ SSLCAKE_INLINE void Optimizer::step(const Tensor& guard) {
   detail::for_parts(s.parts, [&](const detail::Part& part, std::size_t) {
     if (updates[part.item].weights) s.rule.update(update_of(part));
   });
+}
+
+SSLCAKE_INLINE void Optimizer::forget_step() {
+  std::int64_t* steps = shared_->steps.mutable_data<std::int64_t>();
+  for (std::size_t i = 0; i < shared_->entries.size(); ++i) steps[i] = std::max<std::int64_t>(0, steps[i] - 1);
 }
 
 SSLCAKE_INLINE void Optimizer::zero_grad() {

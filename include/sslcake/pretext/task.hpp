@@ -11,7 +11,8 @@
 // The trainer looks for optional members and uses those that it finds:
 //
 //   void before_epoch(const EpochContext&)   relabel the data, reset a head (DeepCluster, SwAV)
-//   void after_step(const StepContext&)      move averaged copies, queues (MoCo, BYOL, DINO)
+//   void after_step(const StepContext&)      move averaged copies, queues (MoCo, BYOL, DINO); on a GPU it may be called for
+//                                            up to four steps more after one that was not finite, before that is noticed
 //   Optimizers optimizers(); Outcome loss(const Batch&, int turn)   several optimisers stepped in turn (a GAN's two)
 //   Parameters state()                       tensors besides the modules' that a checkpoint must hold
 //   static constexpr bool couples_batch      false where the loss is a mean over samples that do not see each other;

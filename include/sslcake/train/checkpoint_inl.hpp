@@ -131,7 +131,7 @@ SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint, De
   auto here = surroundings();
   const auto before = checkpoint.facts.find("device");
   if (device != Device::cpu && before != checkpoint.facts.end() && before->second == name_of(device))
-    here = {};  // the CPU's kernels have no part in it
+    here.erase("kernels"), here.erase("winograd");  // the CPU's have no part in it
   here["device"] = name_of(device);
   for (const auto& [key, now] : here) {
     const auto before = checkpoint.facts.find(key);

@@ -112,7 +112,7 @@ inline pretext::Outcome run_pieces(const std::function<pretext::Outcome(const pr
       if (!finite_bits(value)) break;  // no need to spread it
     } else {
       const NoGrad no_grad;
-      const Tensor share = ops::div(outcome.loss.detach().alias({}), static_cast<double>(pieces));
+      const Tensor share = ops::div(outcome.loss.detach().alias({}).to(DType::float32), static_cast<double>(pieces));
       loss = loss.defined() ? ops::add(loss, share) : share;
     }
     backward(outcome.loss, full(outcome.loss.shape(), 1.0 / static_cast<double>(pieces), outcome.loss.dtype(), device));

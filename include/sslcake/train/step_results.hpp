@@ -10,6 +10,7 @@
 
 #include "../core/clock.hpp"
 #include "../core/fetch.hpp"
+#include "../core/random.hpp"
 #include "../kernels/cuda/table.hpp"
 #include "../pretext/task.hpp"
 
@@ -29,21 +30,26 @@ struct Pause {
 
 /// One update by one optimiser.
 struct StepResult {
-  Fetch numbers;  // the loss, the guard where there is one, and the metrics that are tensors
-  std::vector<pretext::Metric> metrics;
-  double chance, lr;
+  Fetch numbers{};  // the loss, the guard where there is one, and the metrics that are tensors
+  std::vector<pretext::Metric> metrics{};
+  double chance = 0, lr;
   std::int64_t step, epoch_step;  // done with it, done before it
   int turn;
-  std::uint64_t dropout;
+  std::uint64_t dropout = stream_position(Purpose::dropout), task = stream_position(Purpose::task);  // before it
   bool guarded = false;
 
+  StepResult(double rate, std::int64_t done, std::int64_t before, int which)
+      : lr(rate), step(done), epoch_step(before), turn(which) {}
+
   /// Begins to fetch the numbers.
-  void fetch(const Tensor& loss, const Tensor& guard) {
+  void fetch(const pretext::Outcome& outcome, const Tensor& loss, const Tensor& guard) {
+    metrics = outcome.metrics;
+    chance = outcome.chance;
     std::vector<Tensor> wanted{loss};
     guarded = guard.defined();
     if (guarded) wanted.push_back(guard);
     for (const auto& m : metrics)
-      if (m.tensor.defined()) wanted.push_back(m.tensor);
+      if (m.tensor.defined()) wanted.push_back(m.tensor.dtype() == DType::bfloat16 ? m.tensor.to(DType::float32) : m.tensor);
     numbers = Fetch(wanted);
   }
   /// Waits for them. False: the guard was set.
@@ -62,8 +68,11 @@ inline constexpr std::size_t most_in_flight = 4;
 
 /// Sets the guard to `update` if it is 0 and the loss or the norm is not finite.
 inline void watch(Tensor& guard, std::int64_t update, const Tensor& loss, const Tensor& squared_norm) {
+  if (loss.device() != Device::cuda) fail("fit", "expected a loss on cuda as the parameters, got one on ", loss.device());
+  const bool normed = squared_norm.device() == Device::cuda;  // not where no parameter has a gradient
   kernels::cuda::table().optimiser.watch(static_cast<std::int64_t*>(guard.mutable_address()), update,
-                                         static_cast<const float*>(loss.address()), static_cast<const double*>(squared_norm.address()));
+                                         static_cast<const float*>(loss.address()),
+                                         normed ? static_cast<const double*>(squared_norm.address()) : nullptr);
 }
 
 /// Running statistics, and what they were before a step: a failed one must not leave its own behind.
@@ -76,8 +85,10 @@ class Buffers {
       return;
     }
     std::vector<kernels::cuda::TensorPair> pairs;
-    for (auto& [now, before] : both_) pairs.push_back({before.mutable_address(), now.address(), static_cast<std::int64_t>(now.bytes())});
-    kernels::cuda::table().optimiser.copy_many(pairs.data(), static_cast<int>(pairs.size()), static_cast<const std::int64_t*>(guard.address()));
+    for (auto& [now, before] : both_)
+      pairs.push_back({before.mutable_address(), now.address(), static_cast<std::int64_t>(now.bytes())});
+    kernels::cuda::table().optimiser.copy_many(pairs.data(), static_cast<int>(pairs.size()),
+                                               static_cast<const std::int64_t*>(guard.address()));
   }
   void restore() {
     for (auto& [now, before] : both_) copy_into(now, before);

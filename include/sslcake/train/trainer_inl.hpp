@@ -103,7 +103,7 @@ class Run {
       stop = options_.stop && options_.stop();
       if (!epoch_ends && (stop || save_due())) save();
     }
-    if (stop && epoch_step_ < steps_per_epoch_) return false;
+    if (stop && epoch_step_ < steps_per_epoch_) return collect(0), false;
     end_epoch(waited(), stop);
     return !stop || epoch_ + 1 == options_.epochs;
   }
@@ -114,27 +114,25 @@ class Run {
       task_.optimizers[turn].set_lr(base_lr_[turn] * factor);
       lr_ = base_lr_[turn] * factor;
       clear_grads(parameters_);
-      const auto dropout = stream_position(Purpose::dropout);
+      StepResult result(lr_, step_ + 1, epoch_step_, static_cast<int>(turn));
       buffers_.keep(guard_);
       Tensor loss;
       last_ = accumulate(batch, static_cast<int>(turn), loss);
       const Tensor squared_norm = optim::squared_grad_norm(parameters_);
-      StepResult result{{}, last_.metrics, last_.chance, lr_, step_ + 1, epoch_step_, static_cast<int>(turn), dropout};
       if (device_ == Device::cpu) {
         loss_ = loss.item();
-        if (!finite_bits(std::sqrt(squared_norm.item())) || !finite_bits(loss_)) diagnose(batch, static_cast<int>(turn), dropout);
+        if (!finite_bits(std::sqrt(squared_norm.item())) || !finite_bits(loss_)) diagnose(batch, result);
       } else {
         watch(guard_, ++updates_, loss, squared_norm);
       }
       if (options_.clip > 0) optim::clip_grads(parameters_, options_.clip, squared_norm);
       task_.optimizers[turn].step(guard_);
-      result.fetch(loss, guard_);
+      result.fetch(last_, loss, guard_);
       results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
     ++step_, ++epoch_step_;
-    window_pictures_ += options_.batch;
-    epoch_pictures_ += options_.batch;
+    window_pictures_ += options_.batch, epoch_pictures_ += options_.batch;
     if (average_) average_->update();
     if (task_.after_step) task_.after_step({step_, steps_});
     collect(device_ == Device::cpu ? 0 : most_in_flight);
@@ -145,11 +143,11 @@ class Run {
     while (!results_.empty() && (results_.size() > in_flight || results_.front().numbers.ready())) {
       StepResult result = std::move(results_.front());
       results_.pop_front();
-      if (!result.take(loss_)) diagnose_later(result);
-      if (result.turn != 0) continue;
-      sums_.add(result.metrics, loss_, result.chance);
+      if (!result.take(loss_)) diagnose_later(std::move(result));
+      if (result.turn == 0) sums_.add(result.metrics, loss_, result.chance);
       metrics_ = std::move(result.metrics);
-      if (result.step % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step(result);
+      const bool last = result.turn + 1 == static_cast<int>(task_.optimizers.size());
+      if (last && result.step % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step(result);
     }
   }
 
@@ -159,25 +157,28 @@ class Run {
   }
 
   /// The same for a step that the loop has run ahead of: its batch is made again.
-  [[noreturn]] void diagnose_later(const StepResult& result) {
+  [[noreturn]] void diagnose_later(StepResult&& failed) {
+    const StepResult& result = results_.emplace_front(std::move(failed));
     step_ = result.step - 1;
     epoch_step_ = result.epoch_step;
     lr_ = result.lr;
-    results_.clear();
+    // This step was counted, but not made; so were those after it.
+    for (const auto& r : results_) task_.optimizers[static_cast<std::size_t>(r.turn)].forget_step();
     buffers_.restore();
+    set_stream_position(Purpose::task, result.task);
     data::Loader loader(dataset_, task_.views, loader_options());
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
     loader.next(batch);
-    diagnose(batch, result.turn, result.dropout);
+    diagnose(batch, result);
   }
 
   /// A loss or gradient was not finite: runs the same step again with a check after every op, to name the first culprit.
-  [[noreturn]] void diagnose(const pretext::Batch& batch, int turn, std::uint64_t dropout) {
+  [[noreturn]] void diagnose(const pretext::Batch& batch, const StepResult& result) {
+    const int turn = result.turn;
     std::string first = "every single op and gradient is finite, but their norm is not";
-    const double loss = loss_;
     clear_grads(parameters_);
-    set_stream_position(Purpose::dropout, dropout);
+    set_stream_position(Purpose::dropout, result.dropout);
     try {
       const FiniteCheck check;
       if (!all_finite(batch.images)) fail("loader", "the pictures of the batch hold values that are not finite");
@@ -192,7 +193,7 @@ class Run {
     buffers_.restore();
     const std::string weights = turn == 0 ? "The weights are those before the step"
                                           : concat("Optimiser ", turn, " has not made the step, those before it have");
-    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss,
+    fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss_,
          ". First: ", first, ". ", weights, "; try a smaller learning rate (now ", lr_, "), warm-up or clip",
          options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
   }
@@ -346,18 +347,17 @@ class Run {
   }
   void note(const std::string& text) const { say(Progress::Kind::note, text); }
   void tell_step(double waited) {
+    if (sums_.steps == 0) return;  // on a GPU: nothing was read yet
     Progress p = progress(Progress::Kind::step, waited);
     p.metrics = metrics_;
     tell(p);
-    window_start_ = monotonic_seconds();
-    window_pictures_ = 0;
+    window_start_ = monotonic_seconds(), window_pictures_ = 0;
   }
   void log_step(const StepResult& result) {
     Progress p = progress(Progress::Kind::step, 0);
     p.step = result.step;
     p.epoch_step = result.epoch_step + 1;
-    p.lr = result.lr;
-    p.metrics = metrics_;
+    p.lr = result.lr, p.metrics = metrics_;
     log_.write("step", p);
   }
 

@@ -96,9 +96,7 @@ void to_fiber() { swapcontext(&scheduler_context, &current->context); }
 void life() {
   try {
     (*body)();
-  } catch (...) {
-    thrown = std::current_exception();
-  }
+  } catch (...) { thrown = std::current_exception(); }
   current->state = Fiber::State::done;
   to_scheduler();
   std::abort();  // nobody wakes it again
@@ -114,7 +112,7 @@ void prepare(Fiber& f) {
 #if defined(__x86_64__)
   auto top = reinterpret_cast<std::uintptr_t>(f.stack.get() + stack_bytes) & ~std::uintptr_t{15};
   auto* slot = reinterpret_cast<void**>(top);
-  *--slot = nullptr;                            // keeps the stack as a called function expects it
+  *--slot = nullptr;  // keeps the stack as a called function expects it
   *--slot = reinterpret_cast<void*>(&life);
   for (int i = 0; i < 6; ++i) *--slot = nullptr;  // the registers that the switch restores
   f.pointer = slot;
@@ -148,7 +146,10 @@ bool release_warps(int count) {
     for (int i = first; i < std::min(first + 32, count); ++i) {
       auto& f = *fibers[static_cast<std::size_t>(i)];
       if (f.state == Fiber::State::done) continue;
-      if (f.state != Fiber::State::at_warp) { complete = false; break; }
+      if (f.state != Fiber::State::at_warp) {
+        complete = false;
+        break;
+      }
       if (run && f.warp != run) throw std::logic_error("lanes of one warp meet at different instructions");
       run = f.warp;
       lanes[i - first] = f.mine;
@@ -170,7 +171,8 @@ bool release_barrier(int count) {
     else if (f.state != Fiber::State::done) return false;
   }
   for (int i = 0; i < count; ++i)
-    if (auto& f = *fibers[static_cast<std::size_t>(i)]; f.state == Fiber::State::at_barrier) f.votes = votes, f.state = Fiber::State::ready;
+    if (auto& f = *fibers[static_cast<std::size_t>(i)]; f.state == Fiber::State::at_barrier)
+      f.votes = votes, f.state = Fiber::State::ready;
   return waiting > 0;
 }
 
@@ -197,7 +199,8 @@ unsigned char* dynamic_shared() {
 
 void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread) {
   const int count = static_cast<int>(block.x * block.y * block.z);
-  if (count < 1 || count > 1024 || grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > 65535 || grid.z > 65535 || grid.x > 2147483647u || shared_bytes > 227 * 1024)
+  if (count < 1 || count > 1024 || grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > 65535 || grid.z > 65535 ||
+      grid.x > 2147483647u || shared_bytes > 227 * 1024)
     throw std::logic_error(std::string("a launch that no GPU would take: ") + name);
   while (static_cast<int>(fibers.size()) < count) fibers.push_back(std::make_unique<Fiber>());
   const auto order = order_of(count);
@@ -243,19 +246,22 @@ unsigned __ballot_sync(unsigned, int predicate) {
     int mine;
     unsigned all;
   } vote{predicate, 0};
-  cuda_model::warp([](void* const* lanes) {
-    unsigned all = 0;
-    for (int i = 0; i < 32; ++i)
-      if (lanes[i] && static_cast<Vote*>(lanes[i])->mine) all |= 1u << i;
-    for (int i = 0; i < 32; ++i)
-      if (lanes[i]) static_cast<Vote*>(lanes[i])->all = all;
-  }, &vote);
+  cuda_model::warp(
+      [](void* const* lanes) {
+        unsigned all = 0;
+        for (int i = 0; i < 32; ++i)
+          if (lanes[i] && static_cast<Vote*>(lanes[i])->mine) all |= 1u << i;
+        for (int i = 0; i < 32; ++i)
+          if (lanes[i]) static_cast<Vote*>(lanes[i])->all = all;
+      },
+      &vote);
   return vote.all;
 }
 
 namespace sslcake::inline v0::kernels::cuda::model {
 void copy_later(void* to, const void* from, int bytes, int valid) {
-  if (reinterpret_cast<std::uintptr_t>(to) % static_cast<unsigned>(bytes) || (valid && reinterpret_cast<std::uintptr_t>(from) % static_cast<unsigned>(bytes)))
+  if (reinterpret_cast<std::uintptr_t>(to) % static_cast<unsigned>(bytes) ||
+      (valid && reinterpret_cast<std::uintptr_t>(from) % static_cast<unsigned>(bytes)))
     throw std::logic_error("cp.async at an address that is not aligned");
   cuda_model::current->open.push_back({to, from, bytes, valid});
 }
@@ -284,7 +290,7 @@ std::size_t limit() {  // SSLCAKE_MODEL_MEMORY, in MiB: to see what happens when
 
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   if (used + bytes > limit()) return cudaErrorMemoryAllocation;
-  *data = ::operator new(bytes, std::align_val_t{256});
+  *data = ::operator new (bytes, std::align_val_t{256});
   std::memset(*data, 0xff, bytes);
   blocks[*data] = bytes;
   used += bytes;
@@ -294,7 +300,7 @@ cudaError_t cudaFree(void* data) {
   if (const auto it = blocks.find(data); it != blocks.end()) {
     used -= it->second;
     blocks.erase(it);
-    ::operator delete(data, std::align_val_t{256});
+    ::operator delete (data, std::align_val_t{256});
   }
   return cudaSuccess;
 }

@@ -12,7 +12,9 @@ inline std::uint16_t narrow_bits(float x) {
   if ((u & 0x7fffffffu) > 0x7f800000u) return 0x7fff;  // as the hardware
   return static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
-inline std::uint32_t pack(float low, float high) { return narrow_bits(low) | static_cast<std::uint32_t>(narrow_bits(high)) << 16; }
+inline std::uint32_t pack(float low, float high) {
+  return narrow_bits(low) | static_cast<std::uint32_t>(narrow_bits(high)) << 16;
+}
 
 namespace model {
 struct Fragment {
@@ -43,23 +45,26 @@ void load_matrices(void* const* lanes) {
 
 inline void mma(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
   model::Fragment mine{c, a, b};
-  cuda_model::warp([](void* const* lanes) {
-    float left[16][16], right[16][8];
-    for (int lane = 0; lane < 32; ++lane) {
-      const auto* f = static_cast<model::Fragment*>(lanes[lane]);
-      for (int i = 0; i < 8; ++i) left[lane / 4 + (i / 2 % 2) * 8][lane % 4 * 2 + i % 2 + i / 4 * 8] = model::half_of(f->a, i);
-      for (int i = 0; i < 4; ++i) right[lane % 4 * 2 + i % 2 + i / 2 * 8][lane / 4] = model::half_of(f->b, i);
-    }
-    for (int lane = 0; lane < 32; ++lane) {
-      auto* f = static_cast<model::Fragment*>(lanes[lane]);
-      for (int i = 0; i < 4; ++i) {
-        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        float sum = f->c[i];
-        for (int k = 0; k < 16; ++k) sum += left[row][k] * right[k][column];
-        f->c[i] = sum;
-      }
-    }
-  }, &mine);
+  cuda_model::warp(
+      [](void* const* lanes) {
+        float left[16][16], right[16][8];
+        for (int lane = 0; lane < 32; ++lane) {
+          const auto* f = static_cast<model::Fragment*>(lanes[lane]);
+          for (int i = 0; i < 8; ++i)
+            left[lane / 4 + (i / 2 % 2) * 8][lane % 4 * 2 + i % 2 + i / 4 * 8] = model::half_of(f->a, i);
+          for (int i = 0; i < 4; ++i) right[lane % 4 * 2 + i % 2 + i / 2 * 8][lane / 4] = model::half_of(f->b, i);
+        }
+        for (int lane = 0; lane < 32; ++lane) {
+          auto* f = static_cast<model::Fragment*>(lanes[lane]);
+          for (int i = 0; i < 4; ++i) {
+            const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+            float sum = f->c[i];
+            for (int k = 0; k < 16; ++k) sum += left[row][k] * right[k][column];
+            f->c[i] = sum;
+          }
+        }
+      },
+      &mine);
 }
 inline void ldmatrix_x4(std::uint32_t (&r)[4], const void* row) {
   model::Rows mine{r, row};
@@ -90,6 +95,8 @@ inline void cp_async8(void* shared, const void* global, int valid = 8) { model::
 inline void cp_async4(void* shared, const void* global, int valid = 4) { model::copy_later(shared, global, 4, valid); }
 inline void cp_async_commit() { model::commit_copies(); }
 template <int groups_left>
-void cp_async_wait() { model::wait_for_copies(groups_left); }
+void cp_async_wait() {
+  model::wait_for_copies(groups_left);
+}
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cuda_runtime.h"
 #include "../../../include/sslcake/core/config.hpp"
+#include "cuda_runtime.h"
 
 namespace sslcake::inline v0::kernels::cuda {
 void check(cudaError_t error, const char* what) {
@@ -22,5 +22,7 @@ void* allocate(std::size_t bytes) {
   return data;
 }
 void deallocate(void* data, std::size_t) noexcept { cudaFree(data); }
-void upload(void* device, const void* host, std::size_t bytes) { cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, nullptr); }
+void upload(void* device, const void* host, std::size_t bytes) {
+  cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, nullptr);
+}
 }  // namespace sslcake::inline v0::kernels::cuda

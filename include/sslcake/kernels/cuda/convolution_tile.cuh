@@ -16,35 +16,35 @@ namespace sslcake::inline v0::kernels::cuda {
 
 /// One implicit product: which pixels of the operand a pixel of the result sums over, and where it goes.
 struct PixelMap {
-  int height, width, channels;                     // of the operand (N,height,width,channels), channels a multiple of 8
-  int taps_h, taps_w, tap_step_h, tap_step_w;      // steps may be negative
+  int height, width, channels;                 // of the operand (N,height,width,channels), channels a multiple of 8
+  int taps_h, taps_w, tap_step_h, tap_step_w;  // steps may be negative
   int step_h, step_w, start_h, start_w;
-  int rows, rows_h, rows_w;                        // the product's rows: (n, p < rows_h, q < rows_w)
-  int out_height, out_width;                       // they go to the pixels (p out_step_h + out_start_h, q out_step_w + ...)
+  int rows, rows_h, rows_w;   // the product's rows: (n, p < rows_h, q < rows_w)
+  int out_height, out_width;  // they go to the pixels (p out_step_h + out_start_h, q out_step_w + ...)
   int out_step_h, out_step_w, out_start_h, out_start_w;
-  int depth, pitch;                                // K padded to a multiple of 64; from one row of weights to the next
-  const Bf16* weights;                             // (N padded to whole tiles, pitch), 0 where padded
+  int depth, pitch;     // K padded to a multiple of 64; from one row of weights to the next
+  const Bf16* weights;  // (N padded to whole tiles, pitch), 0 where padded
 };
 inline constexpr int maps_per_launch = 4;
 struct PixelMaps {
   PixelMap map[maps_per_launch];  // block z works on map z
 };
 
-inline constexpr int stage_depth = 64;       // K of one stage: rows of 128 bytes, 8 chunks
-inline constexpr int chunk_numbers = 8;     // bfloat16 in 16 bytes
+inline constexpr int stage_depth = 64;   // K of one stage: rows of 128 bytes, 8 chunks
+inline constexpr int chunk_numbers = 8;  // bfloat16 in 16 bytes
 inline constexpr int stage_row_bytes = stage_depth * 2, row_chunks = stage_depth / chunk_numbers;
 inline constexpr int stage_steps = stage_depth / 16;
 
 template <int rows_, int columns_, int warp_rows_, int warp_columns_, int stages_, int blocks_>
 struct ConvolutionTile {
-  static constexpr int rows = rows_, columns = columns_;                              // of the block
-  static constexpr int warp_rows = warp_rows_, warp_columns = warp_columns_;          // of a warp
-  static constexpr int stages = stages_, blocks = blocks_;                            // blocks: on one multiprocessor
+  static constexpr int rows = rows_, columns = columns_;                      // of the block
+  static constexpr int warp_rows = warp_rows_, warp_columns = warp_columns_;  // of a warp
+  static constexpr int stages = stages_, blocks = blocks_;                    // blocks: on one multiprocessor
   static constexpr int warps_across = columns / warp_columns, threads = 32 * (rows / warp_rows) * warps_across;
   static constexpr int stage_bytes = (rows + columns) * stage_row_bytes;
-  static constexpr int out_pitch = columns + chunk_numbers;                           // numbers; the extra ones shift the banks
+  static constexpr int out_pitch = columns + chunk_numbers;  // numbers; the extra ones shift the banks
   static constexpr int out_bytes = rows * out_pitch * 2;
-  static constexpr int moment_rows = threads / (columns / 2);                         // threads that share a pair of channels
+  static constexpr int moment_rows = threads / (columns / 2);  // threads that share a pair of channels
   static constexpr std::size_t shared_bytes = static_cast<std::size_t>(stages) * stage_bytes + rows * sizeof(int4);
   static_assert(out_bytes + moment_rows * columns / 2 * sizeof(float4) <= static_cast<std::size_t>(stages) * stage_bytes);
   static_assert(rows % moment_rows == 0 && threads % row_chunks == 0);
@@ -248,7 +248,8 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     const Bf16* from = out + row * Tile::out_pitch + column;
     Bf16* to = result + static_cast<std::int64_t>(pixel) * columns + first_column + column;
     if (wide) *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
-    else for (int e = 0; e < count; ++e) to[e] = from[e];
+    else
+      for (int e = 0; e < count; ++e) to[e] = from[e];
   }
   if (moments)
     tile_moments<Tile>(out, reinterpret_cast<float4*>(shared + Tile::out_bytes), map.rows - first_row, first_column, columns,

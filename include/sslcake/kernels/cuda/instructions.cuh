@@ -68,15 +68,17 @@ __device__ __forceinline__ void ldmatrix_x2_transposed(std::uint32_t (&r)[2], co
 /// Copies 16 bytes from global to shared memory in the background; of them only the first `valid`, the rest becomes 0 (with
 /// valid = 0 the source is not read, but must be a valid address all the same). Both addresses aligned to the size.
 __device__ __forceinline__ void cp_async16(void* shared, const void* global, int valid = 16) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
-               "l"(global), "r"(valid)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "l"(global), "r"(valid)
+      : "memory");
 }
 /// The same through the L1 cache: for what the block copies several times.
 __device__ __forceinline__ void cp_async16_cached(void* shared, const void* global, int valid = 16) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
-               "l"(global), "r"(valid)
-               : "memory");
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "l"(global), "r"(valid)
+      : "memory");
 }
 __device__ __forceinline__ void cp_async8(void* shared, const void* global, int valid = 8) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
@@ -113,9 +115,13 @@ __device__ __forceinline__ float widen_high(std::uint32_t two) { return __uint_a
 template <class S>
 __device__ __forceinline__ S narrow(float x);
 template <>
-__device__ __forceinline__ float narrow<float>(float x) { return x; }
+__device__ __forceinline__ float narrow<float>(float x) {
+  return x;
+}
 template <>
-__device__ __forceinline__ Bf16 narrow<Bf16>(float x) { return {narrow_bits(x)}; }
+__device__ __forceinline__ Bf16 narrow<Bf16>(float x) {
+  return {narrow_bits(x)};
+}
 
 /// Σ over the warp, the same bits in every lane.
 template <class T>
@@ -135,7 +141,8 @@ __device__ __forceinline__ T warp_max(T x) {
 /// used again when it returns.
 template <class T>
 __device__ T block_sum(T x, T* scratch) {
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32,
+            warps = static_cast<int>(blockDim.x) / 32;
   x = warp_sum(x);
   if (lane == 0) scratch[warp] = x;
   __syncthreads();

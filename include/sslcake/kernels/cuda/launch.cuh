@@ -26,8 +26,11 @@ void upload(void* device, const void* host, std::size_t bytes);
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(std::int64_t count) : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(bytes_ ? allocate(bytes_) : nullptr) {}
-  ~Scratch() { if (data_) deallocate(data_, bytes_); }
+  explicit Scratch(std::int64_t count)
+      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(bytes_ ? allocate(bytes_) : nullptr) {}
+  ~Scratch() {
+    if (data_) deallocate(data_, bytes_);
+  }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   T* data() const { return static_cast<T*>(data_); }
@@ -41,7 +44,8 @@ class Scratch {
 template <class... P, class... A>
 void launch(const char* op, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared, A&&... arguments) {
   // A block may have 48 KB without asking, the kernel's static arrays included.
-  if (shared > (24u << 10)) check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), op);
+  if (shared > (24u << 10))
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), op);
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
@@ -53,7 +57,8 @@ void launch(const char* op, void (*kernel)(P...), dim3 grid, dim3 block, std::si
 inline std::int64_t blocks_for(std::int64_t items, std::int64_t per_block) { return (items + per_block - 1) / per_block; }
 /// A grid for loops that stride by the whole grid: enough blocks to fill the GPU, no more than there is work for.
 inline unsigned striding_blocks(std::int64_t items, std::int64_t per_block, int per_multiprocessor = 8) {
-  const std::int64_t wanted = blocks_for(items, per_block), most = static_cast<std::int64_t>(multiprocessors()) * per_multiprocessor;
+  const std::int64_t wanted = blocks_for(items, per_block),
+                     most = static_cast<std::int64_t>(multiprocessors()) * per_multiprocessor;
   return static_cast<unsigned>(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }
 

@@ -30,7 +30,8 @@ void check(cudaError_t error, const char* what) {
 
 namespace {
 
-constexpr std::size_t alignment = 512, small_limit = std::size_t{1} << 20, small_segment = std::size_t{8} << 20, granule = std::size_t{2} << 20;
+constexpr std::size_t alignment = 512, small_limit = std::size_t{1} << 20, small_segment = std::size_t{8} << 20,
+                      granule = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -153,7 +154,10 @@ class Allocator {
       for (auto it = free_[small].begin(); it != free_[small].end();) {
         const auto found = blocks_.find(it->second);
         const Block& block = *found->second;
-        if (block.previous || block.next) { ++it; continue; }
+        if (block.previous || block.next) {
+          ++it;
+          continue;
+        }
         from_driver_ -= block.bytes;
         cudaFree(block.data);  // waits for the GPU
         it = free_[small].erase(it);
@@ -195,8 +199,11 @@ struct Pinned {
     if (used) check(cudaEventSynchronize(event), "upload");
     if (bytes >= wanted) return;
     if (data) check(cudaFreeHost(data), "upload");
-    bytes = round_up(wanted, std::size_t{1} << 16);
-    check(cudaHostAlloc(&data, bytes, cudaHostAllocDefault), "upload");
+    data = nullptr;
+    bytes = 0;  // until there is a new one: where it is refused, the next call asks again
+    const std::size_t rounded = round_up(wanted, std::size_t{1} << 16);
+    check(cudaHostAlloc(&data, rounded, cudaHostAllocDefault), "upload");
+    bytes = rounded;
   }
   void mark() {
     check(cudaEventRecord(event, stream()), "upload");
@@ -231,7 +238,8 @@ namespace {
 void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
   if (bytes == 0) return;
   if (from_device == Device::cpu) return upload(to, from, bytes);
-  check(cudaMemcpyAsync(to, from, bytes, to_device == Device::cpu ? cudaMemcpyDeviceToHost : cudaMemcpyDeviceToDevice, stream()), "copy");
+  check(cudaMemcpyAsync(to, from, bytes, to_device == Device::cpu ? cudaMemcpyDeviceToHost : cudaMemcpyDeviceToDevice, stream()),
+        "copy");
   if (to_device == Device::cpu) check(cudaStreamSynchronize(stream()), "copy");
 }
 
@@ -248,7 +256,8 @@ void* fetch(int count, const void* const* from, const std::size_t* bytes) {
   idle.pop_back();
   ticket->hold(static_cast<std::size_t>(count) * 8);
   for (int i = 0; i < count; ++i)
-    check(cudaMemcpyAsync(static_cast<char*>(ticket->data) + 8 * i, from[i], bytes[i], cudaMemcpyDeviceToHost, stream()), "fetch");
+    check(cudaMemcpyAsync(static_cast<char*>(ticket->data) + 8 * i, from[i], bytes[i], cudaMemcpyDeviceToHost, stream()),
+          "fetch");
   ticket->mark();
   return ticket;
 }
@@ -294,23 +303,31 @@ std::string obstacle() {
   const auto found = cudaGetDeviceCount(&count);
   cudaGetLastError();
   if (driver == 0) return "this machine has no NVIDIA driver";
-  if (found == cudaErrorInsufficientDriver) return concat("the NVIDIA driver knows CUDA ", version(driver), ", this program needs ", version(runtime), ": install a newer driver");
-  if (found == cudaErrorNoDevice || (found == cudaSuccess && count == 0)) return "the NVIDIA driver sees no GPU (CUDA_VISIBLE_DEVICES hides those it does not name)";
+  if (found == cudaErrorInsufficientDriver)
+    return concat("the NVIDIA driver knows CUDA ", version(driver), ", this program needs ", version(runtime),
+                  ": install a newer driver");
+  if (found == cudaErrorNoDevice || (found == cudaSuccess && count == 0))
+    return "the NVIDIA driver sees no GPU (CUDA_VISIBLE_DEVICES hides those it does not name)";
   if (found != cudaSuccess) return concat("the NVIDIA driver does not start: ", cudaGetErrorString(found));
   cudaDeviceProp properties{};
-  if (const auto error = cudaGetDeviceProperties(&properties, 0); error != cudaSuccess) return concat("the GPU does not answer: ", cudaGetErrorString(error));
+  if (const auto error = cudaGetDeviceProperties(&properties, 0); error != cudaSuccess)
+    return concat("the GPU does not answer: ", cudaGetErrorString(error));
   if (properties.major < 8)
-    return concat("the ", properties.name, " has compute capability ", properties.major, ".", properties.minor, ", the kernels need 8.0 or newer");
+    return concat("the ", properties.name, " has compute capability ", properties.major, ".", properties.minor,
+                  ", the kernels need 8.0 or newer");
   std::size_t free = 0, total = 0;
   if (const auto error = cudaMemGetInfo(&free, &total); error != cudaSuccess)
-    return concat("the ", properties.name, " cannot be used: ", cudaGetErrorString(error), error == cudaErrorMemoryAllocation ? " (its memory is taken by other programs)" : "");
+    return concat("the ", properties.name, " cannot be used: ", cudaGetErrorString(error),
+                  error == cudaErrorMemoryAllocation ? " (its memory is taken by other programs)" : "");
   if (free < (std::size_t{256} << 20))
-    return concat("of the ", properties.name, "'s memory ", free >> 20, " of ", total >> 20, " MiB are free: the rest is taken by other programs");
+    return concat("of the ", properties.name, "'s memory ", free >> 20, " of ", total >> 20,
+                  " MiB are free: the rest is taken by other programs");
   cudaLaunchConfig_t config{};
   config.stream = stream();
   if (const auto error = cudaLaunchKernelEx(&config, probe); error != cudaSuccess) {
     cudaGetLastError();
-    return concat("this program has no code for the ", properties.name, " (compute capability ", properties.major, ".", properties.minor, "): ", cudaGetErrorString(error));
+    return concat("this program has no code for the ", properties.name, " (compute capability ", properties.major, ".",
+                  properties.minor, "): ", cudaGetErrorString(error));
   }
   return "";
 }
@@ -353,8 +370,10 @@ namespace {
 const Table& filled_table() {
   static const Table filled = [] {
     Table t;
-    install(t.attention), install(t.augment), install(t.convolution), install(t.elementwise), install(t.losses), install(t.neighbours);
-    install(t.norm), install(t.nt_xent), install(t.optimiser), install(t.pool), install(t.product), install(t.reduce), install(t.shape);
+    install(t.attention), install(t.augment), install(t.convolution), install(t.elementwise), install(t.losses),
+        install(t.neighbours);
+    install(t.norm), install(t.nt_xent), install(t.optimiser), install(t.pool), install(t.product), install(t.reduce),
+        install(t.shape);
     t.runtime = {.upload = upload, .free_bytes = [] { return Allocator::instance().free_bytes(); }};
     return t;
   }();
@@ -389,9 +408,7 @@ std::string why_not() {
   if (device_installed(Device::cuda)) return "";
   try {
     return kernels::cuda::obstacle();
-  } catch (const Error& e) {
-    return e.what();
-  }
+  } catch (const Error& e) { return e.what(); }
 }
 
 void install() {
@@ -405,7 +422,8 @@ std::string description() {
   install();
   cudaDeviceProp properties{};
   kernels::cuda::check(cudaGetDeviceProperties(&properties, 0), "cuda");
-  return concat(properties.name, ", ", properties.multiProcessorCount, " multiprocessors, compute capability ", properties.major, ".", properties.minor);
+  return concat(properties.name, ", ", properties.multiProcessorCount, " multiprocessors, compute capability ", properties.major,
+                ".", properties.minor);
 }
 
 }  // namespace sslcake::inline v0::cuda
