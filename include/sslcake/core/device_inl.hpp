@@ -17,7 +17,8 @@ SSLCAKE_INLINE const DeviceFunctions& functions_of(Device device) {
   if (device == Device::cpu) fail("functions_of", "expected a device other than the CPU");
   const auto* functions = detail::cuda_functions().load(std::memory_order_acquire);
   if (!functions)
-    fail("cuda", "the CUDA backend is not installed; build with -DSSLCAKE_CUDA=ON (add_subdirectory or FetchContent), link sslcake::cuda and call sslcake::cuda::install()");
+    fail("cuda", "the CUDA backend is not installed; build sslcake with -DSSLCAKE_CUDA=ON, link sslcake::cuda and call "
+                 "sslcake::cuda::install()");
   return *functions;
 }
 SSLCAKE_INLINE void install_device(Device device, const DeviceFunctions* functions) {
