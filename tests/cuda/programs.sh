@@ -14,6 +14,25 @@ loss() { grep '"kind":"epoch"' "$1/metrics.jsonl" | tail -n 1 | sed 's/.*"loss":
 echo "loss on cuda $(loss "$out/cuda"), on the CPU $(loss "$out/cpu")"
 awk -v a="$(loss "$out/cuda")" -v b="$(loss "$out/cpu")" 'BEGIN { exit !(a > 0 && (a - b) / b < 0.01 && (b - a) / b < 0.01) }'
 
+# Each reason why a GPU cannot be used is one line, and leaves no files. (Where a real GPU stands behind, the settings of the model
+# mean nothing: then this is passed over.)
+refused() {  # refused SETTING WORDS
+  if env "$1" "$bin/simclr" --device cuda $common --epochs 1 --out "$out/refused" >"$out/said" 2>&1; then
+    echo "$1: went on"; exit 1
+  fi
+  cat "$out/said"
+  [ "$(wc -l <"$out/said")" -eq 1 ] && grep -q "^simclr: \[--device cuda\].*$2" "$out/said" && [ ! -e "$out/refused" ] || { echo "$1: expected one line with: $2"; exit 1; }
+}
+if env SSLCAKE_MODEL_REFUSES=device "$bin/simclr" --device cuda $common --epochs 1 --out "$out/probe" >"$out/said" 2>&1; then
+  echo "a GPU, not its model: refusals are not tried"
+else
+  refused SSLCAKE_MODEL_REFUSES=device 'sees no GPU'
+  refused SSLCAKE_MODEL_REFUSES=driver 'install a newer driver'
+  refused SSLCAKE_MODEL_REFUSES=architecture 'compute capability 7.0.*8.0 or newer'
+  refused SSLCAKE_MODEL_REFUSES=code 'has no code for'
+  refused SSLCAKE_MODEL_MEMORY=100 'taken by other programs'
+fi
+
 # The same run measured on both.
 for device in cuda cpu; do
   "$bin/evaluate" --device $device --encoder "$out/cuda/encoder.safetensors" --data builtin --limit 60 --probe-epochs 3 --out "$out/$device-measured" \

@@ -51,6 +51,16 @@ struct Run {
   std::vector<std::string> notes;
 };
 
+/// SimCLR that asks for more memory than there is once it has made so many steps.
+struct Greedy : pretext::SimCLR<nn::AnyEncoder> {
+  using SimCLR::SimCLR;
+  int steps_left = -1;
+  pretext::Outcome loss(const pretext::Batch& batch) {
+    if (steps_left-- == 0) const Tensor huge({std::int64_t{1} << 45}, DType::uint8, batch.images.device());
+    return SimCLR::loss(batch);
+  }
+};
+
 struct Plan {
   Device device = Device::cuda;
   DType precision = DType::float32;
@@ -60,6 +70,7 @@ struct Plan {
   std::string out{};
   int stop_after = 0;
   bool resume = false;
+  int memory_ends_after = -1;
 };
 
 Run pretrain(const Plan& plan) {
@@ -68,7 +79,8 @@ Run pretrain(const Plan& plan) {
   const int size = 8;
   const auto pictures = stripes(on_model() ? 24 : 200, size);
   auto encoder = nn::make_encoder("cakenet-w8", {.stem = nn::Stem::small});
-  pretext::SimCLR task(encoder, {.temperature = 0.5f, .projection = 16, .augmentation = {.size = size}});
+  Greedy task(encoder, {.temperature = 0.5f, .projection = 16, .augmentation = {.size = size}});
+  task.steps_left = plan.memory_ends_after;
   auto optimizer = optim::make(plan.optimizer, task.parameters(), {.lr = plan.lr});
   train::Trainer trainer(task, optimizer);
   train::FitOptions o;
@@ -151,6 +163,24 @@ TEST_CASE("two runs on CUDA have the same bits, and so has one that was stopped 
     CHECK(resumed.result.finished);
     CHECK(resumed.weights == whole.weights);
   }
+}
+
+TEST_CASE("where the memory ends within a step, the error says so, and the run goes on from its last checkpoint") {
+  const auto whole = pretrain({});
+  const Folder folder("memory");
+  try {
+    pretrain({.out = folder.path, .memory_ends_after = 4});
+    FAIL("expected an Error");
+  } catch (const Error& e) {
+    const std::string text = e.what();
+    CAPTURE(text);
+    CHECK(text.find("35184372088832 bytes") != std::string::npos);
+    CHECK(text.find("are free") != std::string::npos);
+  }
+  const auto rest = pretrain({.out = folder.path, .resume = true});
+  REQUIRE(rest.notes.size() >= 1);
+  CHECK(rest.notes[0].find("step 4") != std::string::npos);
+  CHECK(rest.weights == whole.weights);
 }
 
 TEST_CASE("a run that began on one device goes on on the other, and says so") {

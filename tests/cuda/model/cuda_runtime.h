@@ -6,6 +6,9 @@
 // after the other. SSLCAKE_MODEL_ORDER=reverse (or a number: a seed) changes in which order the threads of a block run, which
 // a kernel without races does not notice. Fresh memory, shared or global, is full of NaN.
 //
+// SSLCAKE_MODEL_REFUSES=device, driver, architecture or code gives the errors of a machine without a GPU, with a driver or a GPU that
+// is too old, and of a program without code for the GPU; SSLCAKE_MODEL_MEMORY=N has so many MiB.
+//
 // Left out: time, streams that overlap, caches, everything about speed.
 #pragma once
 
@@ -74,6 +77,7 @@ void barrier();
 /// How often `mine` is not zero among the threads of the block.
 int barrier_count(bool mine);
 unsigned char* dynamic_shared();
+bool refuses(const char* what);
 void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread);
 }  // namespace cuda_model
 
@@ -207,6 +211,7 @@ enum cudaError_t {
   cudaErrorNotReady = 600,
   cudaErrorNoDevice = 100,
   cudaErrorInsufficientDriver = 35,
+  cudaErrorNoKernelImageForDevice = 209,
   cudaErrorLaunchFailure = 719
 };
 using cudaStream_t = struct CudaModelStream*;
@@ -270,8 +275,8 @@ inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
+  *count = cuda_model::refuses("device") ? 0 : 1;
+  return *count == 0 ? cudaErrorNoDevice : cuda_model::refuses("driver") ? cudaErrorInsufficientDriver : cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaGetDevice(int* device) {
@@ -279,7 +284,7 @@ inline cudaError_t cudaGetDevice(int* device) {
   return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
-  *version = 13000;
+  *version = cuda_model::refuses("driver") ? 11080 : 13000;
   return cudaSuccess;
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) {
@@ -293,6 +298,7 @@ cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) {
 }
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {
+  if (cuda_model::refuses("code")) return cudaErrorNoKernelImageForDevice;
   cuda_model::run(__PRETTY_FUNCTION__, config->gridDim, config->blockDim, config->dynamicSmemBytes,
                   [&] { kernel(P(arguments)...); });
   return cudaSuccess;

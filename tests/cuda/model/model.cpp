@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
@@ -288,6 +289,10 @@ std::size_t limit() {  // SSLCAKE_MODEL_MEMORY, in MiB: to see what happens when
 }
 }  // namespace
 
+bool cuda_model::refuses(const char* what) {
+  static const char* refused = std::getenv("SSLCAKE_MODEL_REFUSES");
+  return refused && std::strcmp(refused, what) == 0;
+}
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   if (used + bytes > limit()) return cudaErrorMemoryAllocation;
   *data = ::operator new (bytes, std::align_val_t{256});
@@ -313,6 +318,7 @@ const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
     case cudaSuccess: return "no error";
     case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
     default: return "an error of the model";
   }
 }
@@ -320,7 +326,7 @@ const char* cudaGetErrorName(cudaError_t error) { return cudaGetErrorString(erro
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::snprintf(p->name, sizeof p->name, "model on the CPU");
-  p->major = 9;
+  p->major = cuda_model::refuses("architecture") ? 7 : 9;
   p->multiProcessorCount = 4;
   p->l2CacheSize = 1 << 20;
   p->totalGlobalMem = limit();
