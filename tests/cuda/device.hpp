@@ -18,6 +18,17 @@ cudaStream_t stream();
 
 namespace cuda_test {
 
+/// A group of kernels, as the backend has it.
+template <class Group>
+const Group& kernels_of() {
+  static const Group filled = [] {
+    Group g;
+    install(g);
+    return g;
+  }();
+  return filled;
+}
+
 /// Numbers on the GPU; fresh ones are NaN.
 template <class T>
 class OnGpu {

@@ -8,10 +8,6 @@
 #include "../../include/sslcake/kernels/cuda/attention.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Attention&);
-}
-
 using namespace cuda_test;
 using sslcake::bfloat16;
 using sslcake::DType;

@@ -9,10 +9,6 @@
 #include "../../include/sslcake/kernels/cuda/augment.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Augment& table);
-}
-
 using namespace sslcake;
 using namespace sslcake::augment;
 using kernels::cuda::ViewProgram;

@@ -9,9 +9,6 @@
 #include "../../include/sslcake/kernels/cuda/convolution_parts.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Convolution& table);
-}
 namespace {
 using namespace cuda_test;
 using sslcake::bfloat16;
@@ -49,11 +46,7 @@ struct Case {
   }
 };
 
-sslcake::kernels::cuda::Convolution table() {
-  sslcake::kernels::cuda::Convolution t;
-  sslcake::kernels::cuda::install(t);
-  return t;
-}
+const sslcake::kernels::cuda::Convolution& table() { return cuda_test::kernels_of<sslcake::kernels::cuda::Convolution>(); }
 
 struct Tile {  // forced while it lives
   explicit Tile(int index) { sslcake::kernels::cuda::forced_convolution_tile() = index; }

@@ -9,10 +9,6 @@
 #include "../../include/sslcake/kernels/functions.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Elementwise& table);
-}
-
 namespace {
 using namespace cuda_test;
 using sslcake::bfloat16;
@@ -20,14 +16,7 @@ using sslcake::DType;
 namespace functions = sslcake::kernels::functions;
 namespace cuda = sslcake::kernels::cuda;
 
-const cuda::Elementwise& table() {
-  static const cuda::Elementwise filled = [] {
-    cuda::Elementwise t;
-    cuda::install(t);
-    return t;
-  }();
-  return filled;
-}
+const cuda::Elementwise& table() { return kernels_of<cuda::Elementwise>(); }
 
 template <class S>
 std::vector<S> as(const std::vector<float>& values) {

@@ -9,10 +9,6 @@
 #include "../../include/sslcake/kernels/cuda/losses.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Losses& table);
-}
-
 namespace {
 
 using cuda_test::normal;

@@ -8,10 +8,6 @@
 #include "../../include/sslcake/kernels/cuda/neighbours.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Neighbours&);
-}
-
 using namespace cuda_test;
 namespace {
 

@@ -9,10 +9,6 @@
 #include "../../include/sslcake/kernels/cuda/norm.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Norm& table);
-}
-
 namespace {
 
 using namespace cuda_test;

@@ -7,10 +7,6 @@
 #include "../../include/sslcake/kernels/cuda/nt_xent.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(NtXent&);
-}
-
 using namespace cuda_test;
 namespace {
 

@@ -8,24 +8,13 @@
 #include "../../include/sslcake/kernels/cuda/pool.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Pool& table);
-}
-
 namespace {
 using namespace cuda_test;
 using sslcake::bfloat16;
 using sslcake::DType;
 namespace cuda = sslcake::kernels::cuda;
 
-const cuda::Pool& table() {
-  static const cuda::Pool filled = [] {
-    cuda::Pool t;
-    cuda::install(t);
-    return t;
-  }();
-  return filled;
-}
+const cuda::Pool& table() { return kernels_of<cuda::Pool>(); }
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 template <class S>

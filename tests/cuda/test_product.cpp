@@ -4,21 +4,13 @@
 #include "../../include/sslcake/kernels/cuda/product.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Product& table);
-}
-
 namespace {
 
 using sslcake::kernels::cuda::MatrixProduct;
 using sslcake::kernels::cuda::Product;
 using sslcake::kernels::cuda::ProductDim;
 
-Product table() {
-  Product t;
-  install(t);
-  return t;
-}
+const Product& table() { return cuda_test::kernels_of<Product>(); }
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// Elements that a batch reaches in one operand.

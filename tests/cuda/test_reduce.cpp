@@ -8,10 +8,6 @@
 #include "../../include/sslcake/kernels/cuda/reduce.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(Reduce& table);
-}
-
 namespace {
 
 using cuda_test::normal;

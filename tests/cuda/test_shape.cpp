@@ -10,24 +10,13 @@
 #include "../../include/sslcake/kernels/cuda/shape.hpp"
 #include "device.hpp"
 
-namespace sslcake::inline v0::kernels::cuda {
-void install(ShapeOps& table);
-}
-
 namespace {
 using namespace cuda_test;
 using sslcake::bfloat16;
 using sslcake::DType;
 namespace cuda = sslcake::kernels::cuda;
 
-const cuda::ShapeOps& table() {
-  static const cuda::ShapeOps filled = [] {
-    cuda::ShapeOps t;
-    cuda::install(t);
-    return t;
-  }();
-  return filled;
-}
+const cuda::ShapeOps& table() { return kernels_of<cuda::ShapeOps>(); }
 
 template <class T>
 std::vector<T> counted(std::size_t n) {

@@ -67,7 +67,7 @@ TEST_CASE("headers can be included in many units") {
 TEST_CASE("files stay short, and finished") {
   int count = 0;
   for (const auto* folder : {"include", "tests", "examples", "bench", "cmake", "scripts", "CMakeLists.txt"}) {
-    for (const auto& file : sources(folder, {".hpp", ".cpp", ".cmake", ".sh", ".py", ".awk", "CMakeLists.txt"})) {
+    for (const auto& file : sources(folder, {".hpp", ".cpp", ".cu", ".cuh", ".cmake", ".sh", ".py", ".awk", "CMakeLists.txt"})) {
       ++count;
       CHECK_MESSAGE(lines_of(file.text) <= 400, file.name, " has ", lines_of(file.text), " lines");
       for (const auto* mark : {"TO" "DO", "FIX" "ME", "XX" "X"}) CHECK_MESSAGE(!has_word(file.text, mark), file.name, " has a ", mark);

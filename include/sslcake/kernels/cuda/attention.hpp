@@ -22,5 +22,6 @@ struct Attention {
   void (*backward)(DType dtype, AttentionSizes sizes, float scale, const void* qkv, const void* y, const void* dy,
                    const float* logs, void* dqkv) = nullptr;
 };
+void install(Attention& table);  // attention.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

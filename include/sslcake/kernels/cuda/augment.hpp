@@ -51,5 +51,6 @@ struct Augment {
   void (*views)(std::int64_t count, const std::uint8_t* bytes, const ViewProgram* programs, int size, DType out,
                 void* images) = nullptr;
 };
+void install(Augment& table);  // augment.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -18,5 +18,6 @@ struct Convolution {
   void (*input_grad)(DType type, const ConvShape& s, const void* dy, const float* w, void* dx) = nullptr;
   void (*weight_grad)(DType type, const ConvShape& s, const void* x, const void* dy, float* dw) = nullptr;
 };
+void install(Convolution& table);  // convolution.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -40,5 +40,6 @@ struct Elementwise {
   /// bound, NaN 0.
   void (*convert)(DType from_type, const void* from, DType to_type, void* to, std::int64_t n) = nullptr;
 };
+void install(Elementwise& table);  // elementwise.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -51,5 +51,6 @@ struct Losses {
   /// the label, divided by the rows; 0 without rows.
   void (*top1)(std::int64_t rows, std::int64_t classes, const float* logits, const std::int64_t* labels, float* share) = nullptr;
 };
+void install(Losses& table);  // losses.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

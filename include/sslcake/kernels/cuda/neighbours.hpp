@@ -19,5 +19,6 @@ struct Neighbours {
   /// index.
   void (*unpack)(std::int64_t count, std::int64_t* best, float* similarities) = nullptr;
 };
+void install(Neighbours& table);  // neighbours.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -79,5 +79,6 @@ struct Norm {
                           const float* x, const float* gamma, const float* mean, const float* inverse_deviation, float* dx,
                           float* dgamma, float* dbeta) = nullptr;
 };
+void install(Norm& table);  // norm.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -24,5 +24,6 @@ struct NtXent {
                    const float* norms, const float* log_sums, const float* partner_weights, const float* loss_grad,
                    float* dz) = nullptr;
 };
+void install(NtXent& table);  // nt_xent.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

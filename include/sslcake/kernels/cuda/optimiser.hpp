@@ -52,5 +52,6 @@ struct Optimiser {
   /// Sets *guard to `number` if it is 0 and *loss or the norm sqrt(*sum) is not finite. loss may be null.
   void (*watch)(std::int64_t* guard, std::int64_t number, const float* loss, const double* sum) = nullptr;
 };
+void install(Optimiser& table);  // optimiser.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -59,5 +59,6 @@ struct Pool {
   void (*box_means_gradient)(DType type, std::int64_t n, std::int64_t c, const PoolAxis& rows, const PoolAxis& columns,
                              const float* dy, void* dx) = nullptr;
 };
+void install(Pool& table);  // pool.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

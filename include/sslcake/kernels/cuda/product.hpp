@@ -28,5 +28,6 @@ struct Product {
   /// Empty sums write 0 (or the bias).
   void (*gemm)(const MatrixProduct& p, const float* a, const float* b, const float* bias, float* c) = nullptr;
 };
+void install(Product& table);  // product.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

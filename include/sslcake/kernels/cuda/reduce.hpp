@@ -29,5 +29,6 @@ struct Reduce {
   /// whose small singular values matter, float32 would leave noise. For meters; not tuned for speed.
   void (*gram)(std::int64_t rows, std::int64_t columns, bool of_columns, const float* x, double* gram) = nullptr;
 };
+void install(Reduce& table);  // reduce.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

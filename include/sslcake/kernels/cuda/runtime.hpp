@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "../../core/config.hpp"
+#include "../../core/device.hpp"
 
 namespace sslcake::inline v0::kernels::cuda {
 
@@ -14,5 +14,7 @@ struct Runtime {
   /// Bytes of GPU memory that are free, those that the allocator keeps included.
   std::size_t (*free_bytes)() = nullptr;
 };
+void install(Runtime& table);               // runtime.cu
+const DeviceFunctions& device_functions();  // what tensors need, runtime.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda

@@ -50,5 +50,6 @@ struct ShapeOps {
   void (*dropout)(DType type, std::int64_t n, const void* x, void* y, std::uint32_t key0, std::uint32_t key1, std::uint64_t call,
                   std::uint64_t limit, float scale) = nullptr;
 };
+void install(ShapeOps& table);  // shape.cu
 
 }  // namespace sslcake::inline v0::kernels::cuda
