@@ -6,8 +6,9 @@
 // after the other. SSLCAKE_MODEL_ORDER=reverse (or a number: a seed) changes in which order the threads of a block run, which
 // a kernel without races does not notice. Fresh memory, shared or global, is full of NaN.
 //
-// SSLCAKE_MODEL_REFUSES=device, driver, architecture or code gives the errors of a machine without a GPU, with a driver or a GPU that
-// is too old, and of a program without code for the GPU; SSLCAKE_MODEL_MEMORY=N has so many MiB.
+// SSLCAKE_MODEL_REFUSES=device, driver, architecture or code gives the errors of a machine without a GPU, with a driver or a GPU
+// that is too old, and of a program without code for the GPU; SSLCAKE_MODEL_MEMORY=N has so many MiB, and
+// SSLCAKE_MODEL_SHARED=N so many KiB of shared memory for a block (227, as an H100 has).
 //
 // Left out: time, streams that overlap, caches, everything about speed.
 #pragma once
@@ -78,6 +79,7 @@ void barrier();
 int barrier_count(bool mine);
 unsigned char* dynamic_shared();
 bool refuses(const char* what);
+std::size_t shared_limit();
 void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread);
 }  // namespace cuda_model
 
@@ -207,6 +209,7 @@ T atomicCAS(T* p, T compare, T v) {
 // --- the host's side ------------------------------------------------------------------------------------------------
 enum cudaError_t {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNotReady = 600,
   cudaErrorNoDevice = 100,
@@ -293,8 +296,8 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 template <class F>
-cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int) {
-  return cudaSuccess;
+cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int bytes) {
+  return static_cast<std::size_t>(bytes) > cuda_model::shared_limit() ? cudaErrorInvalidValue : cudaSuccess;
 }
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {

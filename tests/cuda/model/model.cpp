@@ -201,7 +201,7 @@ unsigned char* dynamic_shared() {
 void run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread) {
   const int count = static_cast<int>(block.x * block.y * block.z);
   if (count < 1 || count > 1024 || grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > 65535 || grid.z > 65535 ||
-      grid.x > 2147483647u || shared_bytes > 227 * 1024)
+      grid.x > 2147483647u || shared_bytes > shared_limit())
     throw std::logic_error(std::string("a launch that no GPU would take: ") + name);
   while (static_cast<int>(fibers.size()) < count) fibers.push_back(std::make_unique<Fiber>());
   const auto order = order_of(count);
@@ -293,6 +293,10 @@ bool cuda_model::refuses(const char* what) {
   static const char* refused = std::getenv("SSLCAKE_MODEL_REFUSES");
   return refused && std::strcmp(refused, what) == 0;
 }
+std::size_t cuda_model::shared_limit() {
+  static const char* wanted = std::getenv("SSLCAKE_MODEL_SHARED");
+  return static_cast<std::size_t>(wanted ? std::atoi(wanted) : 227) << 10;
+}
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   if (used + bytes > limit()) return cudaErrorMemoryAllocation;
   *data = ::operator new (bytes, std::align_val_t{256});
@@ -317,6 +321,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
     case cudaSuccess: return "no error";
+    case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
     default: return "an error of the model";
@@ -330,6 +335,6 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   p->multiProcessorCount = 4;
   p->l2CacheSize = 1 << 20;
   p->totalGlobalMem = limit();
-  p->sharedMemPerBlockOptin = 227 << 10;
+  p->sharedMemPerBlockOptin = cuda_model::shared_limit();
   return cudaSuccess;
 }

@@ -40,15 +40,10 @@ constexpr double halo_speed[convolution_halos] = {0.98, 1.05};
 constexpr double tile_overhead = 32;   // what begins and ends a tile, as so much depth
 constexpr double lone_exponent = 0.7;  // k of b blocks on a multiprocessor do (k / b)^this of its work
 
-std::size_t shared_limit() {
-  static const std::size_t limit = [] {
-    int device = 0;
-    cudaDeviceProp properties{};
-    check(cudaGetDevice(&device), "conv2d");
-    check(cudaGetDeviceProperties(&properties, device), "conv2d");
-    return properties.sharedMemPerBlockOptin;
-  }();
-  return limit;
+bool fits(int tile) {
+  bool room = false;
+  with_tile(tile, [&](auto t) { room = t.shared_bytes <= shared_limit(); });
+  return room;
 }
 
 /// For how long a multiprocessor is busy with `tiles` tiles of which it takes `blocks` at once, in units of a tile's share.
@@ -73,7 +68,7 @@ HaloShape halo_shape(const std::vector<PixelMap>& maps, int columns) {
 /// The tile with which the multiprocessors are soonest done, each with whole tiles.
 int choose_tile(const std::vector<PixelMap>& maps, int columns, const Bf16* out) {
   const int forced = forced_convolution_tile();
-  if (forced >= 0 && forced < convolution_tiles) return forced;
+  if (forced >= 0 && forced < convolution_tiles && fits(forced)) return forced;
   const HaloShape shape = halo_shape(maps, columns);
   const auto takes = [&](int kind) { return shape.pictures > 0 && aligned16(out) && halo_takes(kind, shape, shared_limit()); };
   if (forced >= convolution_tiles && takes(forced - convolution_tiles)) return forced;
@@ -81,7 +76,7 @@ int choose_tile(const std::vector<PixelMap>& maps, int columns, const Bf16* out)
   double least = 0;
   for (int i = convolution_tiles - 1; i >= 0; --i)
     with_tile(i, [&](auto tile) {
-      if (tile.shared_bytes > shared_limit()) return;
+      if (!fits(i)) return;
       std::int64_t tiles = 0;
       double depth = 0;
       for (const auto& map : maps) {

@@ -16,6 +16,8 @@ void check(cudaError_t error, const char* what);
 cudaStream_t stream();
 /// Multiprocessors of the GPU: how many blocks a kernel that walks over its work itself is started with.
 int multiprocessors();
+/// Bytes of dynamic shared memory that a block may ask for: 227 KiB on an H100, 163 on an A100, 99 on GPUs for desktops.
+std::size_t shared_limit();
 
 void* allocate(std::size_t bytes);  // aligned to 512 bytes; an Error says what was asked and what is free
 void deallocate(void* data, std::size_t bytes) noexcept;

@@ -114,6 +114,12 @@ std::int64_t tiles_of(std::int64_t m, std::int64_t n) {
   return blocks_for(m, Tile::tile_m) * blocks_for(n, Tile::tile_n);
 }
 
+/// Whether there are tiles for every multiprocessor, and their stages have room in shared memory.
+template <class Tile>
+bool suits(std::int64_t m, std::int64_t n) {
+  return tiles_of<Tile>(m, n) >= multiprocessors() && std::size_t{Tile::stages * Tile::stage_bytes} <= shared_limit();
+}
+
 template <class Tile>
 void start(std::int64_t m, std::int64_t n, std::int64_t k, const Bf16* a, const Bf16* b, Bf16* c) {
   launch("gemm_bfloat16", product_kernel<Tile>, static_cast<unsigned>(tiles_of<Tile>(m, n)), Tile::threads,
@@ -130,10 +136,9 @@ void gemm_bfloat16(std::int64_t m, std::int64_t n, std::int64_t k, const void* a
   if (m < 1 || n < 1) return;
   if (k >= 1 << 29) fail("gemm_bfloat16", "expected k below 2^29, got ", k);
   const AlignedRows rows_a("gemm_bfloat16", m, k, a), rows_b("gemm_bfloat16", n, k, b_transposed);
-  const int all = multiprocessors();
   auto* out = static_cast<Bf16*>(c);
-  if (tiles_of<LargeTile>(m, n) >= all) start<LargeTile>(m, n, rows_a.width(), rows_a.data(), rows_b.data(), out);
-  else if (tiles_of<MediumTile>(m, n) >= all) start<MediumTile>(m, n, rows_a.width(), rows_a.data(), rows_b.data(), out);
+  if (suits<LargeTile>(m, n)) start<LargeTile>(m, n, rows_a.width(), rows_a.data(), rows_b.data(), out);
+  else if (suits<MediumTile>(m, n)) start<MediumTile>(m, n, rows_a.width(), rows_a.data(), rows_b.data(), out);
   else start<SmallTile>(m, n, rows_a.width(), rows_a.data(), rows_b.data(), out);
 }
 

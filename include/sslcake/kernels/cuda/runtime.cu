@@ -287,6 +287,14 @@ bool all_finite(DType type, std::int64_t n, const void* x) {
   copy(&found, Device::cpu, flag.data(), Device::cuda, sizeof found);
   return found == 0;
 }
+const cudaDeviceProp& properties() {
+  static const cudaDeviceProp of_gpu = [] {
+    cudaDeviceProp found{};
+    check(cudaGetDeviceProperties(&found, 0), "cuda");
+    return found;
+  }();
+  return of_gpu;
+}
 void synchronize() { check(cudaStreamSynchronize(stream()), "synchronize"); }
 
 }  // namespace
@@ -295,14 +303,8 @@ cudaStream_t stream() {
   static const cudaStream_t made = make_stream();
   return made;
 }
-int multiprocessors() {
-  static const int count = [] {
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, 0), "cuda");
-    return properties.multiProcessorCount;
-  }();
-  return count;
-}
+int multiprocessors() { return properties().multiProcessorCount; }
+std::size_t shared_limit() { return properties().sharedMemPerBlockOptin; }
 void* allocate(std::size_t bytes) {
   stream();  // where there is no GPU, that is what is told
   return Allocator::instance().allocate(bytes);
