@@ -1,5 +1,5 @@
 # usage: programs.sh BIN SCRATCH. Programs with --device cuda: the files of a run on the CPU, a resume on the other device, and
-# measurements that agree. BIN holds simclr and evaluate with a GPU, or its model, behind --device cuda.
+# measurements that agree. BIN holds the picture programs with a GPU, or its model, behind --device cuda.
 set -eu
 bin=$1 out=$2
 common="--limit 48 --size 16 --batch 16 --encoder cakenet-w8 --knn-limit 48 --precision float32 --lr 0.01"
@@ -48,3 +48,23 @@ done
 "$bin/simclr" --device cpu $common --epochs 2 --out "$out/cuda" --resume 2>&1 | grep -q 'device cuda before and cpu now'
 if "$bin/simclr" --device cuda $common --epochs 3 --out "$out/cpu" --resume >"$out/said" 2>&1; then echo "another configuration was resumed"; exit 1; fi
 grep -q 'epochs' "$out/said"
+
+# Features, neighbours, another task, and fine-tuning: the same on both.
+for device in cuda cpu; do
+  "$bin/embed" --device $device --encoder "$out/cuda/encoder.safetensors" --limit 40 --out "$out/$device-features" >/dev/null 2>&1
+  "$bin/similar" --device $device --encoder "$out/cuda/encoder.safetensors" --limit 40 --random 3 --neighbours 4 --tile 32 \
+    --out "$out/$device-neighbours" >"$out/$device-listed" 2>/dev/null
+  "$bin/rotation" --device $device $common --epochs 1 --out "$out/$device-rotation" 2>/dev/null
+  "$bin/evaluate" --device $device --encoder "$out/cuda/encoder.safetensors" --limit 60 --probe-epochs 1 --labels-per-class 2 --epochs 5 \
+    --out "$out/$device-tuned" >/dev/null 2>&1
+done
+test -s "$out/cuda-features/features.npy"
+cmp "$out/cuda-features/files.txt" "$out/cpu-features/files.txt"
+cmp "$out/cuda-neighbours/similar.png" "$out/cpu-neighbours/similar.png"
+cmp "$out/cuda-rotation/views.png" "$out/cpu-rotation/views.png"
+echo "rotation: loss on cuda $(loss "$out/cuda-rotation"), on the CPU $(loss "$out/cpu-rotation")"
+awk -v a="$(loss "$out/cuda-rotation")" -v b="$(loss "$out/cpu-rotation")" 'BEGIN { exit !(a > 0 && (a - b) / b < 0.01 && (b - a) / b < 0.01) }'
+for key in from_scratch fine_tune; do
+  echo "$key: $(number "$out/cuda-tuned" $key) and $(number "$out/cpu-tuned" $key)"
+  awk -v a="$(number "$out/cuda-tuned" $key)" -v b="$(number "$out/cpu-tuned" $key)" 'BEGIN { exit !(a != "" && a - b < 0.05 && b - a < 0.05) }'
+done
