@@ -12,7 +12,6 @@
 #include "../ops/shape_ops.hpp"
 #include "../optim/adam.hpp"
 #include "../optim/schedule.hpp"
-#include "../pretext/task.hpp"
 #include "feature_matrix.hpp"
 #include "knn.hpp"
 #include "linear_probe.hpp"
@@ -114,9 +113,8 @@ SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train
     }
   }
   const NoGrad no_grad;
-  const auto measure = [&](const Tensor& features, const Tensor& truth) {
-    const Tensor logits = ops::linear(features, weight, bias);
-    return device == Device::cpu ? accuracy(ops::argmax(logits), truth) : pretext::accuracy(logits, truth.to(device));
+  const auto measure = [&](const Tensor& features, const Tensor& labels_there) {
+    return accuracy(ops::argmax(ops::linear(features, weight, bias)), labels_there);
   };
   return {measure(x_test, test_labels), measure(x, train_labels), weight.detach(), bias.detach()};
 }
