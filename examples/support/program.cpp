@@ -30,7 +30,7 @@ void on_signal(int) {
 }
 
 /// What computes: "kernels avx2", or the GPU, whose backend is installed here. Errors: why it cannot be used.
-std::string device_text(const Options& options) {
+std::string device_text([[maybe_unused]] const Options& options) {
 #ifdef SSLCAKE_CUDA
   if (options.where() == sslcake::Device::cuda) {
     if (const auto why = sslcake::cuda::why_not(); !why.empty()) sslcake::fail("--device cuda", why);

@@ -100,9 +100,10 @@ TEST_CASE("softmax of infinities and NaN") {
 
 TEST_CASE("cross-entropy: weights, smoothing, ignored rows, targets out of range") {
   unsigned seed = 50;
-  for (const auto [rows, classes] : {std::array<std::int64_t, 2>{1, 1}, {7, 2}, {33, 10}, {5, 33}, {3, 1025}, {2, 3001}})
+  for (const auto& size : {std::array<std::int64_t, 2>{1, 1}, {7, 2}, {33, 10}, {5, 33}, {3, 1025}, {2, 3001}})
     for (const double smoothing : {0.0, 0.1})
       for (const bool weighted : {false, true}) {
+        const std::int64_t rows = size[0], classes = size[1];
         CAPTURE(rows);
         CAPTURE(classes);
         CAPTURE(smoothing);
@@ -194,7 +195,8 @@ TEST_CASE("normalize and its gradient; short vectors") {
 
 TEST_CASE("share of rows whose largest logit is the label's: the first of equals") {
   unsigned seed = 130;
-  for (const auto [rows, classes] : {std::array<std::int64_t, 2>{0, 3}, {1, 1}, {7, 2}, {100, 10}, {300, 33}, {33, 100}}) {
+  for (const auto& size : {std::array<std::int64_t, 2>{0, 3}, {1, 1}, {7, 2}, {100, 10}, {300, 33}, {33, 100}}) {
+    const std::int64_t rows = size[0], classes = size[1];
     CAPTURE(rows);
     CAPTURE(classes);
     const auto n = static_cast<std::size_t>(rows), c = static_cast<std::size_t>(classes);

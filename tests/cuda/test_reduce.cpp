@@ -89,7 +89,8 @@ TEST_CASE("column sums of float32 and bfloat16") {
   const std::vector<std::array<std::int64_t, 2>> sizes = {{1, 1},     {0, 9},     {3, 8},     {100, 1},  {257, 10},
                                                           {3000, 16}, {1001, 72}, {500, 513}, {5, 2056}, {4100, 24}};
   unsigned seed = 100;
-  for (const auto [rows, columns] : sizes) {
+  for (const auto& size : sizes) {
+    const std::int64_t rows = size[0], columns = size[1];
     CAPTURE(rows);
     CAPTURE(columns);
     const auto x = normal(static_cast<std::size_t>(rows * columns), seed++, -0.2f);
@@ -194,7 +195,8 @@ TEST_CASE("finite: any infinity or NaN is found, wherever it is") {
 }
 
 TEST_CASE("Gram matrices of columns and of rows") {
-  for (const auto [rows, columns] : {std::array<std::int64_t, 2>{1, 1}, {70, 33}, {33, 70}, {5, 64}}) {
+  for (const auto& shape : {std::array<std::int64_t, 2>{1, 1}, {70, 33}, {33, 70}, {5, 64}}) {
+    const std::int64_t rows = shape[0], columns = shape[1];
     const auto x = normal(static_cast<std::size_t>(rows * columns), 500, 3);
     const auto gpu = on_gpu(x);
     for (const bool of_columns : {true, false}) {

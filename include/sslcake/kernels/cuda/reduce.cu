@@ -111,7 +111,10 @@ __global__ void __launch_bounds__(256) finite_kernel(std::int64_t n, const S* x,
 #pragma unroll 4
   for (std::int64_t p = thread; p < whole; p += threads) {
     const uint4 four = packets[p];
-    found = found | not_finite<S>(four.x) | not_finite<S>(four.y) | not_finite<S>(four.z) | not_finite<S>(four.w);
+    found |= not_finite<S>(four.x);
+    found |= not_finite<S>(four.y);
+    found |= not_finite<S>(four.z);
+    found |= not_finite<S>(four.w);
   }
   if (found) *flag = 1;  // whoever finds one writes the same
 }
