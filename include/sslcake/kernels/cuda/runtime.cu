@@ -44,7 +44,7 @@ class Allocator {
 
   void* allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    const std::size_t size = round_up(bytes, alignment);
+    const std::size_t size = caches_ ? round_up(bytes, alignment) : bytes + (bytes == 0);
     const bool small = size <= small_limit;
     Block* block = find(size, small);
     if (!block) {
@@ -73,6 +73,7 @@ class Allocator {
     block = join(block, block->next);
     if (block->previous && block->previous->free) block = join(block->previous, block);
     free_[block->small].insert({block->bytes, block->data});
+    if (!caches_) release();
   }
 
   void release_cached() {
@@ -107,7 +108,7 @@ class Allocator {
     auto& list = free_[small];
     auto it = list.lower_bound({size, nullptr});
     if (it == list.end()) {
-      const std::size_t segment = small ? small_segment : round_up(size, granule);
+      const std::size_t segment = !caches_ ? size : small ? small_segment : round_up(size, granule);
       void* data = nullptr;
       if (cudaMalloc(&data, segment) != cudaSuccess) {
         cudaGetLastError();
@@ -121,7 +122,7 @@ class Allocator {
     Block* block = blocks_.at(it->second).get();
     list.erase(it);
     block->free = false;
-    if (block->bytes - size >= (small ? alignment : small_limit)) {
+    if (caches_ && block->bytes - size >= (small ? alignment : small_limit)) {
       Block* rest = add({block->data + size, block->bytes - size, true, small, block, block->next});
       if (rest->next) rest->next->previous = rest;
       block->next = rest;
@@ -167,10 +168,13 @@ class Allocator {
   std::set<std::pair<std::size_t, char*>> free_[2];
   std::size_t in_use_ = 0, peak_ = 0, from_driver_ = 0;
   std::uint64_t calls_ = 0;
-  const bool poison_ = [] {  // SSLCAKE_CUDA_POISON=1: fresh memory is NaN, for tests
-    const char* wanted = std::getenv("SSLCAKE_CUDA_POISON");
-    return wanted && std::strcmp(wanted, "1") == 0;
-  }();
+  static bool wants(const char* variable, const char* value) {
+    const char* found = std::getenv(variable);
+    return found && std::strcmp(found, value) == 0;
+  }
+  const bool poison_ = wants("SSLCAKE_CUDA_POISON", "1");  // fresh memory is NaN, for tests
+  // 0: each block is the driver's own, of exactly the bytes that were asked for, so that checkers see what lies beside it.
+  const bool caches_ = !wants("SSLCAKE_CUDA_CACHE", "0");
 };
 
 cudaStream_t make_stream() {
