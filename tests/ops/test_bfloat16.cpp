@@ -3,6 +3,7 @@
 
 #include <sslcake/autograd/tape.hpp>
 #include <sslcake/core/random.hpp>
+#include <sslcake/core/threads.hpp>
 #include <sslcake/ops/arithmetic.hpp>
 #include <sslcake/ops/attention.hpp>
 #include <sslcake/ops/conv.hpp>
@@ -14,6 +15,7 @@
 #include <sslcake/ops/reduce.hpp>
 #include <sslcake/ops/shape_ops.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -104,6 +106,65 @@ TEST_CASE("bfloat16: linear layers, with and without a bias, whatever the number
     }
   CHECK(ops::linear(zeros({0, 8}, DType::bfloat16), ones({3, 8})).shape() == Shape{0, 3});
   CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"), Error);
+}
+
+TEST_CASE("bfloat16: products of two tensors, against float64 products of the same numbers") {
+  struct Operands {
+    Shape batch_a, batch_b;
+    std::int64_t m, n, k;
+  };
+  const auto operand = [](Shape batch, std::int64_t rows, std::int64_t columns, std::uint64_t key) {
+    Random random(key, Purpose::test);
+    batch.push_back(rows);
+    batch.push_back(columns);
+    return random_normal(batch, random).to(DType::bfloat16);
+  };
+  for (const auto& o : std::vector<Operands>{{{}, {}, 48, 40, 64}, {{}, {}, 5, 3, 7}, {{}, {}, 1, 1, 1}, {{}, {}, 130, 96, 300},
+                                             {{6}, {6}, 33, 16, 8}, {{4}, {}, 9, 24, 16}, {{}, {3}, 16, 8, 32}, {{2, 1}, {3}, 8, 8, 24},
+                                             {{0}, {}, 2, 2, 3}, {{}, {}, 0, 3, 2}, {{}, {}, 2, 3, 0}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        CAPTURE(o.m);
+        CAPTURE(o.n);
+        CAPTURE(o.k);
+        CAPTURE(ta);
+        CAPTURE(tb);
+        Tensor a = operand(o.batch_a, ta ? o.k : o.m, ta ? o.m : o.k, 1), b = operand(o.batch_b, tb ? o.n : o.k, tb ? o.k : o.n, 2);
+        Tensor wide_a = a.to(DType::float64), wide_b = b.to(DType::float64);
+        for (Tensor* t : {&a, &b, &wide_a, &wide_b}) t->set_requires_grad();
+        const Tensor y = ops::matmul(a, b, ta, tb), wanted = ops::matmul(wide_a, wide_b, ta, tb);
+        Random random(3, Purpose::test);
+        const Tensor dy = random_normal(y.shape(), random).to(DType::bfloat16);
+        backward(y, dy);
+        backward(wanted, dy.to(DType::float64));
+        const auto check = [](const Tensor& got, const Tensor& expected) {
+          CHECK(got.dtype() == DType::bfloat16);
+          REQUIRE(got.shape() == expected.shape());
+          const auto g = got.to_vector<double>(), e = expected.to_vector<double>();
+          double size = 0, worst = 0;
+          for (const double v : e) size = std::max(size, std::abs(v));
+          for (std::size_t i = 0; i < g.size(); ++i)  // half a unit of the last place, and what float32 sums lose
+            worst = std::max(worst, std::abs(g[i] - e[i]) - std::abs(e[i]) / 256);
+          CHECK(worst <= 1e-5 * size);
+        };
+        check(y, wanted);
+        check(a.grad(), wide_a.grad());
+        check(b.grad(), wide_b.grad());
+      }
+  CHECK_THROWS_WITH_AS(ops::matmul(zeros({2, 2}, DType::bfloat16), zeros({2, 2})), doctest::Contains("one type"), Error);
+}
+
+TEST_CASE("bfloat16: small products in parallel have the same bits for any number of threads") {
+  Random random(7, Purpose::test);
+  const Tensor a = random_normal({29, 12, 40}, random).to(DType::bfloat16), b = random_normal({29, 20, 40}, random).to(DType::bfloat16);
+  const int before = threads();
+  std::vector<float> results[2];
+  for (const int i : {0, 1}) {
+    set_threads(i ? 3 : 1);
+    results[i] = ops::matmul(a, b, false, true).to_vector<float>();
+  }
+  set_threads(before);
+  CHECK(results[0] == results[1]);
 }
 
 TEST_CASE("bfloat16: attention") {

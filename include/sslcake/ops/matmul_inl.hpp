@@ -11,6 +11,7 @@
 #include "matmul.hpp"
 #include "on_device.hpp"
 #include "reduce.hpp"
+#include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
@@ -70,12 +71,29 @@ inline Batches batches_of(const Shape& a, const Shape& b) {
   return result;
 }
 
-/// C of `shape`: for every matrix of `batch` the product of its A and its B, summed where several have the same C. On the
-/// CPU, small products share the threads, one each; large ones, and those that are summed, come in turn and use all threads.
+/// Calls one(i) for each product of a batch: small ones share the threads, one each; large ones, and those that are summed,
+/// come in turn and use all threads.
+template <class One>
+void each_product(const Product& p, std::int64_t count, bool sums, const One& one) {
+  if (sums || count == 1 || p.work() > 1e7) {
+    for (std::int64_t i = 0; i < count; ++i) one(i);
+    return;
+  }
+  const auto grain = std::max<std::int64_t>(1, static_cast<std::int64_t>(1e5 / std::max(1.0, p.work())));
+  parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = begin; i < end; ++i) one(i);
+  });
+}
+
+Tensor multiply_narrow(Product p, const Shape& batch, const Tensor& a, const Shape& batch_a, const Tensor& b,
+                       const Shape& batch_b, const Shape& shape, const Shape& batch_c);
+
+/// C of `shape`: for every matrix of `batch` the product of its A and its B, summed where several have the same C.
 inline Tensor multiply(const Product& p, const Shape& batch, const Tensor& a, const Shape& batch_a, const Tensor& b,
                        const Shape& batch_b, const Shape& shape, const Shape& batch_c) {
+  if (a.dtype() == DType::bfloat16) return multiply_narrow(p, batch, a, batch_a, b, batch_b, shape, batch_c);
   if (on_cuda("matmul", a, b)) {
-    if (a.dtype() != DType::float32) fail("matmul", "expected float32 on cuda, got ", a.dtype());
+    if (a.dtype() != DType::float32) fail("matmul", "expected float32 or bfloat16 on cuda, got ", a.dtype());
     Tensor c(shape, a.dtype(), a.device());
     auto product = p.for_cuda();
     for (int d = 0; d < batch.rank(); ++d)
@@ -94,18 +112,10 @@ inline Tensor multiply(const Product& p, const Shape& batch, const Tensor& a, co
     const auto count = static_cast<std::int64_t>(in_a.size());
     const T *from_a = a.data<T>(), *from_b = b.data<T>();
     T* to = c.mutable_data<T>();
-    const auto one = [&](std::int64_t number) {
+    each_product(p, count, sums, [&](std::int64_t number) {
       const auto i = static_cast<std::size_t>(number);
       p.run(from_a + in_a[i] * p.m * p.k, from_b + in_b[i] * p.k * p.n, to + in_c[i] * p.m * p.n, sums);
-    };
-    if (sums || count == 1 || p.work() > 1e7) {
-      for (std::int64_t i = 0; i < count; ++i) one(i);
-    } else {
-      const auto grain = std::max<std::int64_t>(1, static_cast<std::int64_t>(1e5 / std::max(1.0, p.work())));
-      parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-        for (auto i = begin; i < end; ++i) one(i);
-      });
-    }
+    });
   });
   return c;
 }
@@ -114,7 +124,7 @@ inline Tensor multiply(const Product& p, const Shape& batch, const Tensor& a, co
 
 // Y = A·B:    dA = dY·Bᵀ,  dB = Aᵀ·dY; for a transposed operand the same products, transposed.
 SSLCAKE_INLINE Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  detail::check_real("matmul", a);
+  detail::check_floating("matmul", a);
   detail::check_same_type("matmul", a, b);
   if (a.rank() < 2 || b.rank() < 2)
     fail("matmul", "expected at least two dimensions each, got ", a.shape(), " and ", b.shape(), "; use reshape");
@@ -168,11 +178,9 @@ inline bool linear_on_cuda(const Tensor& x, const Tensor& other) {
   return true;
 }
 
-inline Tensor linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t rows,
-                             std::int64_t in, std::int64_t out) {
-  Shape shape = x.shape();
-  shape[-1] = out;
-  Tensor y(shape, x.dtype(), x.device());
+/// y (rows,out) = x (rows,in)·weightᵀ, weight (out,in), + bias.
+inline void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, std::int64_t rows,
+                           std::int64_t in, std::int64_t out) {
   const Product product{false, true, rows, out, in};
   if (linear_on_cuda(x, weight)) {
     const auto& table = kernels::cuda::table();
@@ -191,33 +199,31 @@ inline Tensor linear_forward(const Tensor& x, const Tensor& weight, const Tensor
       product.run(x.data<T>(), weight.data<T>(), to, bias.defined());
     });
   }
-  return y;
 }
 
-inline Tensor linear_input_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows,
-                                std::int64_t in, std::int64_t out) {
-  Tensor dx = empty_like(x);
+/// dx (rows,in) = dy (rows,out)·weight.
+inline void linear_input_grad(const Tensor& weight, const Tensor& dy, Tensor& dx, std::int64_t rows, std::int64_t in,
+                              std::int64_t out) {
   const Product product{false, false, rows, in, out};
   if (linear_on_cuda(dy, weight)) {
     const auto& table = kernels::cuda::table();
     const float* w = cuda_floats(weight);
-    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), w, nullptr, cuda_floats(dx));
-    else table.convolution.input_grad(x.dtype(), rows_as_pixels(rows, in, out), dy.address(), w, dx.mutable_address());
-  } else if (x.dtype() == DType::bfloat16) {
+    if (dy.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), w, nullptr, cuda_floats(dx));
+    else table.convolution.input_grad(dy.dtype(), rows_as_pixels(rows, in, out), dy.address(), w, dx.mutable_address());
+  } else if (dy.dtype() == DType::bfloat16) {
     kernels::conv2d_input_grad(rows_as_pixels(rows, in, out), dy.data<bfloat16>(), weight.data<float>(),
                                dx.mutable_data<bfloat16>());
   } else {
-    dispatch_real(x.dtype(), "linear", [&](auto zero) {
+    dispatch_real(dy.dtype(), "linear", [&](auto zero) {
       using T = decltype(zero);
       product.run(dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
     });
   }
-  return dx;
 }
 
-inline Tensor linear_weight_grad(const Tensor& x, const Tensor& weight, const Tensor& dy, std::int64_t rows,
-                                 std::int64_t in, std::int64_t out) {
-  Tensor dw = empty_like(weight);
+/// dw (out,in) = dyᵀ·x.
+inline void linear_weight_grad(const Tensor& x, const Tensor& dy, Tensor& dw, std::int64_t rows, std::int64_t in,
+                               std::int64_t out) {
   const Product product{true, false, out, in, rows};
   if (linear_on_cuda(x, dy)) {
     const auto& table = kernels::cuda::table();
@@ -232,7 +238,36 @@ inline Tensor linear_weight_grad(const Tensor& x, const Tensor& weight, const Te
       product.run(dy.data<T>(), x.data<T>(), dw.mutable_data<T>());
     });
   }
-  return dw;
+}
+
+/// multiply() of bfloat16: a linear layer's three products are all there are, its weight being B in float32, and the gradient
+/// of its weight leaving as float32. Sums over several matrices are made in float32 and rounded once.
+inline Tensor multiply_narrow(Product p, const Shape& batch, const Tensor& a, const Shape& batch_a, const Tensor& b,
+                              const Shape& batch_b, const Shape& shape, const Shape& batch_c) {
+  const bool sums = batch_c.numel() != batch.numel();
+  if (sums)
+    return multiply(p, batch, a.to(DType::float32), batch_a, b.to(DType::float32), batch_b, shape, batch_c).to(DType::bfloat16);
+  if (shape.numel() == 0 || p.k == 0) return zeros(shape, DType::bfloat16, a.device());
+  if (p.transpose_a && p.transpose_b) {
+    p.transpose_a = false;
+    return multiply_narrow(p, batch, transpose(a.detach(), -1, -2), batch_a, b, batch_b, shape, batch_c);
+  }
+  Tensor c(shape, p.transpose_a ? DType::float32 : DType::bfloat16, a.device());
+  const Tensor factor = p.transpose_a ? b : b.to(DType::float32);
+  const auto in_a = matrix_numbers(batch, batch_a), in_b = matrix_numbers(batch, batch_b);
+  const auto matrix = [](const Tensor& all, std::int64_t size, std::int64_t i) {
+    return all.alias({all.numel() / size, size}).rows(i, i + 1);
+  };
+  const auto one = [&](std::int64_t number) {
+    const auto i = static_cast<std::size_t>(number);
+    const Tensor left = matrix(a, p.m * p.k, in_a[i]), right = matrix(factor, p.k * p.n, in_b[i]);
+    Tensor to = matrix(c, p.m * p.n, number);
+    if (p.transpose_a) linear_weight_grad(right, left, to, p.k, p.n, p.m);
+    else if (p.transpose_b) linear_forward(left, right, {}, to, p.m, p.k, p.n);
+    else linear_input_grad(right, left, to, p.m, p.n, p.k);
+  };
+  each_product(p, static_cast<std::int64_t>(in_a.size()), a.device() == Device::cuda, one);
+  return c.to(DType::bfloat16);
 }
 
 }  // namespace detail
@@ -250,14 +285,25 @@ SSLCAKE_INLINE Tensor linear(const Tensor& x, const Tensor& weight, const Tensor
     detail::expect_operand("linear", "bias", bias, Shape{out}, type);
     detail::expect_one_device("linear", x, bias);
   }
-  const Tensor y = detail::linear_forward(x, weight, bias, rows, in, out);
+  Shape shape = x.shape();
+  shape[-1] = out;
+  Tensor y(shape, x.dtype(), x.device());
+  detail::linear_forward(x, weight, bias, y, rows, in, out);
   std::vector<Tensor> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
   return autograd::record("linear", inputs, y, [sx = autograd::Saved(x), sw = autograd::Saved(weight), rows, in, out,
                                                 biased = bias.defined()](autograd::Backward& b) {
     const Tensor &x = sx.get(), &weight = sw.get(), &dy = b.grad();
-    if (b.needs(0)) b.give(0, detail::linear_input_grad(x, weight, dy, rows, in, out));
-    if (b.needs(1)) b.give(1, detail::linear_weight_grad(x, weight, dy, rows, in, out));
+    if (b.needs(0)) {
+      Tensor dx = empty_like(x);
+      detail::linear_input_grad(weight, dy, dx, rows, in, out);
+      b.give(0, dx);
+    }
+    if (b.needs(1)) {
+      Tensor dw = empty_like(weight);
+      detail::linear_weight_grad(x, dy, dw, rows, in, out);
+      b.give(1, dw);
+    }
     if (biased && b.needs(2)) b.give(2, detail::bias_grad(dy));
   });
 }
