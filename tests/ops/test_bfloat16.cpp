@@ -13,6 +13,7 @@
 #include <sslcake/ops/norm.hpp>
 #include <sslcake/ops/pool.hpp>
 #include <sslcake/ops/reduce.hpp>
+#include <sslcake/ops/resize.hpp>
 #include <sslcake/ops/shape_ops.hpp>
 
 #include <algorithm>
@@ -106,6 +107,45 @@ TEST_CASE("bfloat16: linear layers, with and without a bias, whatever the number
     }
   CHECK(ops::linear(zeros({0, 8}, DType::bfloat16), ones({3, 8})).shape() == Shape{0, 3});
   CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"), Error);
+}
+
+TEST_CASE("bfloat16: transposed convolutions, with strides, bias and groups") {
+  for (const std::int64_t groups : {1, 2}) {
+    CAPTURE(groups);
+    const Body body = [groups](const Tensor& x, const Tensor&, std::vector<Tensor>& parameters) {
+      Random random(2, Purpose::test);
+      Tensor weight = random_normal(Shape{16, 4, 4, 24 / groups}, random), bias = random_normal(Shape{24}, random);
+      for (Tensor* p : {&weight, &bias}) p->set_requires_grad(true), parameters.push_back(*p);
+      return ops::conv_transpose2d(x, weight, bias, {.stride = 2, .padding = 1, .groups = groups});
+    };
+    const Shape shape{3, 7, 5, 16};
+    const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+    CHECK(half.y.dtype() == DType::bfloat16);
+    CHECK(half.dx.dtype() == DType::bfloat16);
+    CHECK(apart(half.y, single.y) < 0.01);
+    CHECK(apart(half.dx, single.dx) < 0.01);
+    for (std::size_t i = 0; i < half.parameters.size(); ++i) {
+      CHECK(half.parameters[i].dtype() == DType::float32);
+      CHECK(apart(half.parameters[i], single.parameters[i]) < 0.01);
+    }
+  }
+}
+
+TEST_CASE("bfloat16: resizing, up and down, and pixels from channels") {
+  const Shape shape{2, 7, 5, 12};
+  for (const ops::HW size : {ops::HW{14, 9}, ops::HW{3, 2}, ops::HW{1, 20}}) {
+    const Body nearest = [size](const Tensor& x, const Tensor&, std::vector<Tensor>&) { return ops::resize_nearest(x, size); };
+    const Body bilinear = [size](const Tensor& x, const Tensor&, std::vector<Tensor>&) { return ops::resize_bilinear(x, size); };
+    for (const Body& body : {nearest, bilinear}) {
+      const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
+      CHECK(half.y.dtype() == DType::bfloat16);
+      CHECK(half.dx.dtype() == DType::bfloat16);
+      CHECK(apart(half.y, single.y) < 0.005);
+      CHECK(apart(half.dx, single.dx) < 0.005);
+    }
+  }
+  const Body shuffle = [](const Tensor& x, const Tensor&, std::vector<Tensor>&) { return ops::pixel_shuffle(x, 2); };
+  CHECK(apart(run(DType::bfloat16, shape, shuffle).dx, run(DType::float32, shape, shuffle).dx) < 0.005);
 }
 
 TEST_CASE("bfloat16: products of two tensors, against float64 products of the same numbers") {
@@ -252,7 +292,8 @@ TEST_CASE("bfloat16: an operand of the wrong type is refused") {
   const Tensor x = ops::cast(random_normal(Shape{1, 4, 4, 8}, random), DType::bfloat16), w = random_normal(Shape{8, 3, 3, 8}, random);
   CHECK_THROWS_WITH_AS(ops::conv2d(x, ops::cast(w, DType::bfloat16)), doctest::Contains("expected weight of type float32 for an input of type bfloat16"),
                        Error);
-  CHECK_THROWS_WITH_AS(ops::conv_transpose2d(x, w), doctest::Contains("float32 or float64 tensor, got bfloat16"), Error);
+  CHECK_THROWS_WITH_AS(ops::conv_transpose2d(x, ops::cast(w, DType::bfloat16)),
+                       doctest::Contains("expected weight of type float32 for an input of type bfloat16"), Error);
   CHECK_THROWS_WITH_AS(ops::batch_norm(x, {.gamma = ones({8}, DType::bfloat16)}),
                        doctest::Contains("gamma of type float32 (the input's; float32 for bfloat16 inputs), got bfloat16"), Error);
 }

@@ -29,7 +29,7 @@ struct ConvTransposeOptions {
 
 /// x (N,H,W,I), weight (I,KH,KW,O/groups) -> (N,OH,OW,O) with OH = (H-1)s - 2P + D(KH-1) + output_padding + 1.
 /// The weight's layout is Layout::conv_transpose: files of PyTorch hold it as (I,O/groups,KH,KW).
-/// Errors: shapes that do not fit, output_padding not below the stride, a result without pixels.
+/// Types as for conv2d. Errors: shapes that do not fit, output_padding not below the stride, a result without pixels.
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const ConvTransposeOptions& options = {});
 /// The same plus bias (O); an undefined bias is none.
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvTransposeOptions& options = {});

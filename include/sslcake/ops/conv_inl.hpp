@@ -59,12 +59,12 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
   constexpr const char* op = "conv_transpose2d";
   const auto& [stride, padding, extra, dilation, groups] = options;
   detail::expect_pictures(op, x);
-  detail::check_real(op, x);
   detail::expect_conv_options(op, stride, padding, dilation, groups);
   if (!weight.defined() || weight.rank() != 4 || weight.dim(0) != x.dim(3))
     fail(op, "expected weight (I,KH,KW,O/groups) with I = ", x.dim(3), ", got ",
          weight.defined() ? weight.shape().str() : "an undefined tensor");
-  if (weight.dtype() != x.dtype()) fail(op, "expected weight of type ", x.dtype(), " like the input, got ", weight.dtype());
+  const DType type = detail::parameter_type(x.dtype());
+  if (weight.dtype() != type) fail(op, "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
   if (x.dim(3) % groups != 0) fail(op, "expected groups that divide the ", x.dim(3), " input channels, got ", groups);
   if (weight.dim(1) < 1 || weight.dim(2) < 1) fail(op, "expected a kernel of at least 1x1, got weight ", weight.shape());
   if (extra.h < 0 || extra.w < 0 || extra.h >= stride.h || extra.w >= stride.w)
@@ -96,7 +96,7 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
   detail::on_cuda(op, x, weight, bias);  // fails where they are on different devices
   Tensor y = detail::conv_input_grad(s, x, weight);
   if (bias.defined()) {
-    detail::expect_operand(op, "bias", bias, Shape{s.c}, x.dtype());
+    detail::expect_operand(op, "bias", bias, Shape{s.c}, type);
     detail::add_channel_bias(y, bias);
   }
   autograd::Saved sx, sw;

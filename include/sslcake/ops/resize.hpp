@@ -6,6 +6,7 @@
 //                     weighted by closeness; positions beyond the border are moved onto it   align_corners=False
 //   pixel_shuffle     y[h·r+i, w·r+j, c] = x[h, w, c·r² + i·r + j]   (Shi et al., "Real-time single image and video
 //                     super-resolution using an efficient sub-pixel convolutional network", 2016, arXiv 1609.05158)
+// Of any floating-point type; bfloat16 is computed in float32.
 #pragma once
 
 #include "../autograd/tape.hpp"

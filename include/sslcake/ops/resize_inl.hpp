@@ -7,6 +7,7 @@
 #include "../core/threads.hpp"
 #include "on_device.hpp"
 #include "resize.hpp"
+#include "shape_ops.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {
@@ -16,6 +17,9 @@ inline void expect_resizable(const char* where, const Tensor& x, HW size) {
   if (size.h < 1 || size.w < 1) fail(where, "expected a size of at least 1x1, got ", size);
   if (x.dim(1) < 1 || x.dim(2) < 1) fail(where, "expected pictures with at least one pixel, got ", x.shape());
 }
+
+/// bfloat16 on the CPU: computed, and gradients summed, in float32, and rounded once.
+inline bool widens(const Tensor& x) { return x.dtype() == DType::bfloat16 && x.device() == Device::cpu; }
 
 /// The source pixel of each target pixel. In float32, as PyTorch computes it: the exact quotient differs for a few sizes.
 inline std::vector<std::int64_t> nearest_pixels(std::int64_t from, std::int64_t to) {
@@ -58,6 +62,7 @@ void for_each_row(std::int64_t pictures, std::int64_t rows, std::int64_t work, F
 
 SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
   detail::expect_resizable("resize_nearest", x, size);
+  if (detail::widens(x)) return cast(resize_nearest(cast(x, DType::float32), size), DType::bfloat16);
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   const auto rows = detail::nearest_pixels(h, size.h), columns = detail::nearest_pixels(w, size.w);
   const auto pixel = [h, w, c, rows, columns](std::int64_t picture, std::int64_t p, std::int64_t q) {
@@ -104,6 +109,7 @@ SSLCAKE_INLINE Tensor resize_nearest(const Tensor& x, HW size) {
 
 SSLCAKE_INLINE Tensor resize_bilinear(const Tensor& x, HW size) {
   detail::expect_resizable("resize_bilinear", x, size);
+  if (detail::widens(x)) return cast(resize_bilinear(cast(x, DType::float32), size), DType::bfloat16);
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   Tensor y(Shape{n, size.h, size.w, c}, x.dtype(), x.device());
   if (detail::on_cuda("resize_bilinear", x))
@@ -187,7 +193,7 @@ SSLCAKE_INLINE Tensor pixel_shuffle(const Tensor& x, std::int64_t r) {
   };
   Tensor y(Shape{n, h * r, w * r, c}, x.dtype(), x.device());
   if (detail::on_cuda("pixel_shuffle", x)) permuted(x, y, false);
-  else dispatch_real(x.dtype(), "pixel_shuffle", [&](auto zero) {
+  else dispatch_floating(x.dtype(), "pixel_shuffle", [&](auto zero) {
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
@@ -196,7 +202,7 @@ SSLCAKE_INLINE Tensor pixel_shuffle(const Tensor& x, std::int64_t r) {
   return autograd::record("pixel_shuffle", {x}, y, [shape = x.shape(), shuffle, permuted](autograd::Backward& b) {
     Tensor dx(shape, b.grad().dtype(), b.grad().device());
     if (detail::on_cuda("pixel_shuffle", b.grad())) permuted(b.grad(), dx, true);
-    else dispatch_real(dx.dtype(), "pixel_shuffle", [&](auto zero) {
+    else dispatch_floating(dx.dtype(), "pixel_shuffle", [&](auto zero) {
       using T = decltype(zero);
       const T* dy = b.grad().data<T>();
       T* out = dx.mutable_data<T>();
