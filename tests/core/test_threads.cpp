@@ -173,7 +173,7 @@ bool all_chunks_run() {
   return runs == 100;
 }
 /// Emulators of one process (QEMU) end where a forked child starts threads, and ignore limits of address space.
-bool emulated() {
+[[maybe_unused]] bool emulated() {
   if (!std::getenv("SSLCAKE_EMULATED")) return false;
   MESSAGE("skipped: an emulator gives no threads to a forked child");
   return true;
