@@ -58,6 +58,18 @@ Run run(DType type, const Shape& shape, const Body& body) {
   return r;
 }
 
+/// Results and gradients in bfloat16, those of parameters in float32, all within a hundredth.
+void check_close(const Run& half, const Run& single) {
+  CHECK(half.y.dtype() == DType::bfloat16);
+  CHECK(half.dx.dtype() == DType::bfloat16);
+  CHECK(apart(half.y, single.y) < 0.01);
+  CHECK(apart(half.dx, single.dx) < 0.01);
+  for (std::size_t i = 0; i < half.parameters.size(); ++i) {
+    CHECK(half.parameters[i].dtype() == DType::float32);
+    CHECK(apart(half.parameters[i], single.parameters[i]) < 0.01);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("bfloat16: convolution, batch norm, residual and ReLU in one unit, with gradients") {
@@ -96,14 +108,7 @@ TEST_CASE("bfloat16: linear layers, with and without a bias, whatever the number
         return ops::linear(x, weight, biased ? bias : Tensor{});
       };
       const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
-      CHECK(half.y.dtype() == DType::bfloat16);
-      CHECK(half.dx.dtype() == DType::bfloat16);
-      CHECK(apart(half.y, single.y) < 0.01);
-      CHECK(apart(half.dx, single.dx) < 0.01);
-      for (std::size_t i = 0; i < half.parameters.size(); ++i) {
-        CHECK(half.parameters[i].dtype() == DType::float32);
-        CHECK(apart(half.parameters[i], single.parameters[i]) < 0.01);
-      }
+      check_close(half, single);
     }
   CHECK(ops::linear(zeros({0, 8}, DType::bfloat16), ones({3, 8})).shape() == Shape{0, 3});
   CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"), Error);
@@ -120,14 +125,7 @@ TEST_CASE("bfloat16: transposed convolutions, with strides, bias and groups") {
     };
     const Shape shape{3, 7, 5, 16};
     const Run half = run(DType::bfloat16, shape, body), single = run(DType::float32, shape, body);
-    CHECK(half.y.dtype() == DType::bfloat16);
-    CHECK(half.dx.dtype() == DType::bfloat16);
-    CHECK(apart(half.y, single.y) < 0.01);
-    CHECK(apart(half.dx, single.dx) < 0.01);
-    for (std::size_t i = 0; i < half.parameters.size(); ++i) {
-      CHECK(half.parameters[i].dtype() == DType::float32);
-      CHECK(apart(half.parameters[i], single.parameters[i]) < 0.01);
-    }
+    check_close(half, single);
   }
 }
 

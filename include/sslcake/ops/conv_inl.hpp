@@ -6,7 +6,6 @@
 #include "arithmetic.hpp"
 #include "conv.hpp"
 #include "conv_pass.hpp"
-#include "elementwise.hpp"
 
 namespace sslcake::inline v0::ops {
 namespace detail {

@@ -71,11 +71,11 @@ inline Batches batches_of(const Shape& a, const Shape& b) {
   return result;
 }
 
-/// Calls one(i) for each product of a batch: small ones share the threads, one each; large ones, and those that are summed,
-/// come in turn and use all threads.
+/// Calls one(i) for each product of a batch: small ones share the threads, one each; large ones, and all where `in_turn` is
+/// wanted (sums, a GPU), come one after the other and use all threads.
 template <class One>
-void each_product(const Product& p, std::int64_t count, bool sums, const One& one) {
-  if (sums || count == 1 || p.work() > 1e7) {
+void each_product(const Product& p, std::int64_t count, bool in_turn, const One& one) {
+  if (in_turn || count == 1 || p.work() > 1e7) {
     for (std::int64_t i = 0; i < count; ++i) one(i);
     return;
   }
