@@ -19,6 +19,7 @@
 #include "kernels/channel_sums.hpp"
 #include "kernels/conv2d.hpp"
 #include "kernels/conv2d_bfloat16.hpp"
+#include "kernels/conv2d_pairs.hpp"
 #include "kernels/conv_check.hpp"
 #include "kernels/conv_shape.hpp"
 #include "kernels/functions.hpp"

@@ -87,6 +87,7 @@ TEST_CASE("amx: random shapes in all directions, through the model") {
     s.pad_h = between(random, 0, 2), s.pad_w = between(random, 0, 2);
     s.dilation_h = between(random, 1, 2), s.dilation_w = between(random, 1, 2);
     if (random.chance(0.2f)) s.n = between(random, 30, 70), s.h = between(random, 1, 4), s.w = between(random, 1, 4);
+    if (random.chance(0.2f)) s.groups = between(random, 2, 4), s.c = s.groups * between(random, 1, 40), s.o = s.groups * between(random, 1, 40);
     check(random, s);
   }
 }
@@ -108,6 +109,11 @@ TEST_CASE("amx: the kernels that networks have, through the model") {
   check(random, {.n = 2, .h = 6, .w = 6, .c = 64, .o = 300, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});    // parts of the channels
   check(random, {.n = 40, .h = 16, .w = 16, .c = 20, .o = 24});
   check(random, {.n = 1, .h = 40, .w = 2500, .c = 8, .o = 2, .kh = 1, .kw = 2});                           // pieces of a row
+  // Groups: patches, pixels whose group is as wide as another layer's whole, strides.
+  check(random, {.n = 2, .h = 9, .w = 9, .c = 32, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 4});
+  check(random, {.n = 2, .h = 4, .w = 8, .c = 32, .o = 24, .groups = 2});
+  check(random, {.n = 2, .h = 4, .w = 8, .c = 64, .o = 64, .groups = 2});
+  check(random, {.n = 33, .h = 4, .w = 4, .c = 128, .o = 66, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .groups = 2});
 }
 
 TEST_CASE("amx: remainders of every size, in pixels and channels") {

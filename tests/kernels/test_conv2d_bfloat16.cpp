@@ -5,6 +5,7 @@
 #include <sslcake/core/error.hpp>
 #include <sslcake/kernels/conv2d.hpp>
 #include <sslcake/kernels/conv2d_bfloat16.hpp>
+#include <sslcake/kernels/conv2d_pairs.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
 #include <sslcake/kernels/winograd.hpp>
 
@@ -115,35 +116,89 @@ TEST_CASE("bfloat16 convolutions: the kernels that networks have") {
 
 TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and written out, are exact on integers") {
   sslcake::Random random(4, sslcake::Purpose::test);
+  std::vector<ConvShape> shapes{
+      {.n = 3, .h = 7, .w = 6, .c = 34, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+      {.n = 3, .h = 7, .w = 7, .c = 10, .o = 18, .stride_h = 2, .stride_w = 2},
+      {.n = 1, .h = 5, .w = 5, .c = 320, .o = 64},
+      {.n = 0, .h = 5, .w = 5, .c = 32, .o = 64},
+      // Odd numbers of channels, and few of them.
+      {.n = 3, .h = 5, .w = 5, .c = 65, .o = 33, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+      {.n = 2, .h = 18, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3},
+      {.n = 19, .h = 9, .w = 8, .c = 1, .o = 17, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+      {.n = 3, .h = 6, .w = 7, .c = 5, .o = 3, .kh = 2, .kw = 3, .pad_w = 2, .dilation_h = 2},
+      {.n = 2, .h = 5, .w = 9, .c = 4, .o = 6, .kh = 1, .kw = 4, .dilation_w = 2},
+      {.n = 2, .h = 5, .w = 9, .c = 6, .o = 1, .kh = 3, .kw = 3, .stride_w = 2, .pad_h = 1, .pad_w = 1},
+      {.n = 2, .h = 1, .w = 1, .c = 2, .o = 5, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2},
+      {.n = 0, .h = 5, .w = 5, .c = 3, .o = 5, .kh = 3, .kw = 3},
+      // Groups.
+      {.n = 3, .h = 7, .w = 6, .c = 36, .o = 20, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 2},
+      {.n = 2, .h = 5, .w = 5, .c = 48, .o = 96, .stride_h = 2, .stride_w = 2, .groups = 3},
+      {.n = 40, .h = 4, .w = 4, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 2},
+      {.n = 1100, .h = 1, .w = 1, .c = 16, .o = 80, .groups = 2},
+      {.n = 2, .h = 6, .w = 6, .c = 30, .o = 20, .kh = 3, .kw = 3, .groups = 2}};
+  for (int i = 0; i < 40; ++i) {
+    ConvShape s{.n = between(random, 1, 20), .h = between(random, 1, 9), .w = between(random, 1, 9), .c = between(random, 1, 20),
+                .o = between(random, 1, 20), .kh = between(random, 1, 3), .kw = between(random, 1, 3)};
+    s.stride_h = between(random, 1, 2), s.stride_w = between(random, 1, 3);
+    s.pad_h = between(random, 0, 2), s.pad_w = between(random, 0, 2);
+    if (random.chance(0.3f)) s.groups = between(random, 2, 4), s.c = s.groups * 2 * between(random, 4, 18), s.o = s.groups * 2 * between(random, 4, 18);
+    shapes.push_back(s);
+  }
   std::vector<test::NamedVariant> variants = test::variants();
   variants.push_back({"amx on a model of its tiles", &test::amx_on_model()});
+  int variants_seen = 0;
   for (const auto& variant : variants) {
     if (!variant.kernels->conv2d_pairs) continue;
     const std::string name = variant.name;
     if (name == "avx512" && !kernels::supports(kernels::Isa::avx512bf16)) continue;  // its table has them nevertheless
     CAPTURE(name);
-    for (const ConvShape& s : {ConvShape{.n = 3, .h = 7, .w = 6, .c = 34, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                               ConvShape{.n = 3, .h = 7, .w = 7, .c = 10, .o = 18, .stride_h = 2, .stride_w = 2},
-                               ConvShape{.n = 1, .h = 5, .w = 5, .c = 320, .o = 64}, ConvShape{.n = 0, .h = 5, .w = 5, .c = 32, .o = 64}}) {
+    ++variants_seen;
+    for (const ConvShape& s : shapes) {
+      CAPTURE(test::described(s));
       const Operands in(random, s, true);
       const Results wanted = exact(s, widened(in.x), test::widen(in.w), widened(in.dy));
+      const std::vector<float> bias = test::integers(random, s.o), center = test::integers(random, s.o);
+      std::vector<double> biased = wanted.y, sum(static_cast<std::size_t>(s.o)), squares = sum;
+      for (std::size_t i = 0; i < biased.size(); ++i) {
+        const std::size_t o = i % bias.size();
+        biased[i] += static_cast<double>(bias[o]);
+        const double d = wanted.y[i] - static_cast<double>(center[o]);
+        sum[o] += d, squares[o] += d * d;
+      }
       // Where memory is aligned, and a pair or a number behind: the next pictures of a batch begin at such addresses.
       for (const std::size_t pair : {0, 2}) {
         CAPTURE(pair);
         const std::size_t one = pair / 2;
         const auto x = moved(in.x, pair), dy = moved(in.dy, pair);
         const auto w = moved(in.w, one);
-        std::vector<bfloat16> y(wanted.y.size() + one, bfloat16(std::nanf(""))), dx(wanted.dx.size() + one, bfloat16(std::nanf("")));
+        const auto unset = [&](std::size_t count) { return std::vector<bfloat16>(count + one, bfloat16(std::nanf(""))); };
+        auto y = unset(wanted.y.size()), y_bias = y, y_sums = y, dx = unset(wanted.dx.size());
         std::vector<float> dw(wanted.dw.size() + one, std::nanf(""));
-        variant.kernels->conv2d_pairs(s, false, x.data() + pair, w.data() + one, nullptr, y.data() + one, nullptr, nullptr, nullptr);
-        variant.kernels->conv2d_pairs(s, true, dy.data() + pair, w.data() + one, nullptr, dx.data() + one, nullptr, nullptr, nullptr);
-        CHECK(without(y, one) == rounded(wanted.y));
+        std::vector<double> first(sum.size(), std::nan("")), second = first;
+        if (s.group_c() % 2 == 0 || s.groups == 1) {
+          const auto forward = [&](const float* with_bias, std::vector<bfloat16>& to, bool sums) {
+            kernels::detail::forward_pairs(*variant.kernels, s, x.data() + pair, w.data() + one, with_bias, to.data() + one,
+                                           sums ? center.data() : nullptr, sums ? first.data() : nullptr, sums ? second.data() : nullptr);
+          };
+          forward(nullptr, y, false);
+          forward(bias.data(), y_bias, false);
+          forward(nullptr, y_sums, true);
+          CHECK(without(y, one) == rounded(wanted.y));
+          CHECK(without(y_bias, one) == rounded(biased));
+          CHECK(without(y_sums, one) == rounded(wanted.y));
+          for (std::size_t o = 0; o < sum.size(); ++o) {
+            CHECK(first[o] == sum[o]);
+            CHECK(std::abs(second[o] - squares[o]) <= 1e-5 * squares[o]);
+          }
+        }
+        kernels::detail::input_grad_pairs(*variant.kernels, s, dy.data() + pair, w.data() + one, dx.data() + one);
         CHECK(without(dx, one) == rounded(wanted.dx));
-        variant.kernels->conv2d_weight_grad_pairs(s, x.data() + pair, dy.data() + pair, dw.data() + one);
+        kernels::detail::weight_grad_pairs(*variant.kernels, s, x.data() + pair, dy.data() + pair, dw.data() + one);
         CHECK(test::widen(without(dw, one)) == wanted.dw);
       }
     }
   }
+  CHECK(variants_seen > 0);
 }
 
 TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads, by every instruction set") {

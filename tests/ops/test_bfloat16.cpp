@@ -293,5 +293,17 @@ TEST_CASE("bfloat16: an operand of the wrong type is refused") {
   CHECK_THROWS_WITH_AS(ops::conv_transpose2d(x, ops::cast(w, DType::bfloat16)),
                        doctest::Contains("expected weight of type float32 for an input of type bfloat16"), Error);
   CHECK_THROWS_WITH_AS(ops::batch_norm(x, {.gamma = ones({8}, DType::bfloat16)}),
-                       doctest::Contains("gamma of type float32 (the input's; float32 for bfloat16 inputs), got bfloat16"), Error);
+                       doctest::Contains("gamma of type float32 beside this input, got bfloat16"), Error);
+}
+
+TEST_CASE("bfloat16: a convolution's bias is added before the result is rounded") {
+  const Tensor x = ones({1, 1, 1, 2}, DType::bfloat16);
+  const Tensor w = from_vector<float>({1, 1, 1, 2}, {100, 0.30078125f}), bias = from_vector<float>({1}, {-100});
+  CHECK(ops::conv2d(x, w, bias).to(DType::float32).item() == 0.30078125);
+  // Also where Winograd's products would do the layer without a bias.
+  const Tensor pictures = ones({2, 8, 8, 32}, DType::bfloat16), weights = full({32, 3, 3, 32}, 0.1259765625), shift = full({32}, -36);
+  const Tensor y = ops::conv2d(pictures, weights, shift, {.padding = 1});
+  const Tensor exact = ops::conv2d(pictures.to(DType::float64), weights.to(DType::float64), shift.to(DType::float64), {.padding = 1});
+  CHECK(exact.data<double>()[(8 + 1) * 32] == 0.28125);  // of a pixel inside; the sum before it is 36.28125
+  CHECK(y.to(DType::float64).to_vector<double>() == exact.to_vector<double>());
 }

@@ -226,3 +226,18 @@ TEST_CASE("a result that was changed in place before it was saved is kept, not m
   }
   CHECK(same_bits(gradients[0], gradients[1]));
 }
+
+TEST_CASE("in training the result depends on the batch alone, not on running statistics that went wrong") {
+  const Unit unit{Activation::relu, false, true, {.padding = 1}};
+  const auto with_mean = [&](float mean) {
+    const Tensor x = random_input({4, 5, 5, 8}, 1).to(DType::float32), w = random_input({8, 3, 3, 8}, 2).to(DType::float32);
+    ops::NormState norm{ones({8}), zeros({8}), full({8}, mean), ones({8}), arange(1)};
+    norm.training = true;
+    return ops::conv_norm_act(x, w, norm, unit.activation, Tensor{}, unit.conv).to_vector<float>();
+  };
+  const auto wanted = with_mean(0);
+  for (const float wrong : {std::nanf(""), INFINITY, 1e30f, -1e19f}) {
+    const auto got = with_mean(wrong);
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(wanted[i]).epsilon(1e-3));
+  }
+}

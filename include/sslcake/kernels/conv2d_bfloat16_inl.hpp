@@ -5,6 +5,7 @@
 #include "../core/storage.hpp"
 #include "../core/threads.hpp"
 #include "conv2d_bfloat16.hpp"
+#include "conv2d_pairs.hpp"
 #include "conv_check.hpp"
 #include "cpu/variant.hpp"
 #include "winograd.hpp"
@@ -52,20 +53,20 @@ inline bool bfloat16_winograd(const ConvShape& shape, bool input_grad) {
   return variant().conv2d_winograd_bfloat16 && takes_winograd(shape, input_grad);
 }
 
-/// Whether the products are done on pairs of bfloat16, of `source` channels.
-inline bool takes_pairs(const ConvShape& shape, std::int64_t source, bool input_grad) {
-  const bool enough = variant().pairs_of_any_channels ? source > 0 : source % 2 == 0 && source >= 8;
-  return variant().conv2d_pairs && shape.groups == 1 && enough && !bfloat16_winograd(shape, input_grad);
+/// Whether forward pass or input gradient is done on pairs of bfloat16. Groups of few channels leave most of a tile empty.
+inline bool takes_pairs(const ConvShape& s, bool input_grad) {
+  const std::int64_t source = input_grad ? s.group_o() : s.group_c(), result = input_grad ? s.group_c() : s.group_o();
+  const bool enough = s.groups == 1 ? source > 0 : source >= 8 && result >= 8 && source % 2 == 0;
+  return variant().conv2d_pairs && enough;
 }
 
 /// y (pixels,O) += bias (O); nothing if that is null.
-template <class T>
-void add_bias(const ConvShape& shape, const float* bias, T* y) {
+inline void add_bias(const ConvShape& shape, const float* bias, float* y) {
   if (!bias) return;
   const std::int64_t channels = shape.o, pixels = shape.n * shape.oh() * shape.ow();
   parallel_for(pixels, 1 + (1 << 15) / (channels + 1), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p)
-      for (std::int64_t o = 0; o < channels; ++o) y[p * channels + o] = T(static_cast<float>(y[p * channels + o]) + bias[o]);
+      for (std::int64_t o = 0; o < channels; ++o) y[p * channels + o] += bias[o];
   });
 }
 
@@ -73,12 +74,9 @@ void add_bias(const ConvShape& shape, const float* bias, T* y) {
 
 SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* bias) {
   detail::check(shape);
-  if (detail::takes_pairs(shape, shape.c, false))
-    return variant().conv2d_pairs(shape, false, x, w, bias, y, nullptr, nullptr, nullptr);
-  if (detail::bfloat16_winograd(shape, false)) {
-    variant().conv2d_winograd_bfloat16(shape, false, x, w, y, nullptr, nullptr, nullptr);
-    return detail::add_bias(shape, bias, y);
-  }
+  if (!bias && detail::bfloat16_winograd(shape, false))  // a bias behind it would mean to round twice
+    return variant().conv2d_winograd_bfloat16(shape, false, x, w, y, nullptr, nullptr, nullptr);
+  if (detail::takes_pairs(shape, false)) return detail::forward_pairs(variant(), shape, x, w, bias, y, nullptr, nullptr, nullptr);
   const detail::Slices slices(shape);
   const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   slices.each([&](std::int64_t n, const ConvShape& slice) {
@@ -92,10 +90,9 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, co
 SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* center,
                                         double* sum, double* sum_sq) {
   detail::check(shape);
-  if (detail::takes_pairs(shape, shape.c, false))
-    return variant().conv2d_pairs(shape, false, x, w, nullptr, y, center, sum, sum_sq);
   if (detail::bfloat16_winograd(shape, false))
     return variant().conv2d_winograd_bfloat16(shape, false, x, w, y, center, sum, sum_sq);
+  if (detail::takes_pairs(shape, false)) return detail::forward_pairs(variant(), shape, x, w, nullptr, y, center, sum, sum_sq);
   const detail::Slices slices(shape);
   const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   const Workspace<double> first(shape.o), second(shape.o);
@@ -111,10 +108,9 @@ SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* 
 
 SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy, const float* w, bfloat16* dx) {
   detail::check(shape);
-  if (detail::takes_pairs(shape, shape.o, true))
-    return variant().conv2d_pairs(shape, true, dy, w, nullptr, dx, nullptr, nullptr, nullptr);
   if (detail::bfloat16_winograd(shape, true))
     return variant().conv2d_winograd_bfloat16(shape, true, dy, w, dx, nullptr, nullptr, nullptr);
+  if (detail::takes_pairs(shape, true)) return detail::input_grad_pairs(variant(), shape, dy, w, dx);
   const detail::Slices slices(shape);
   const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   slices.each([&](std::int64_t n, const ConvShape& slice) {
@@ -127,8 +123,8 @@ SSLCAKE_INLINE void conv2d_input_grad(const ConvShape& shape, const bfloat16* dy
 SSLCAKE_INLINE void conv2d_weight_grad(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) {
   detail::check(shape);
   if (detail::bfloat16_winograd(shape, false)) return variant().conv2d_winograd_weight_grad_bfloat16(shape, x, dy, dw);
-  if (variant().conv2d_weight_grad_pairs && shape.groups == 1 && (shape.c >= 8 || variant().pairs_of_any_channels))
-    return variant().conv2d_weight_grad_pairs(shape, x, dy, dw);
+  if (variant().conv2d_weight_grad_pairs && (shape.groups == 1 || (shape.group_c() >= 8 && shape.group_o() >= 8)))
+    return detail::weight_grad_pairs(variant(), shape, x, dy, dw);
   const detail::Slices slices(shape);
   const std::int64_t count = shape.o * shape.taps() * shape.group_c();
   const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y()), part(count);

@@ -35,7 +35,8 @@ inline void add_channel_bias(Tensor& y, const Tensor& bias) {
 SSLCAKE_INLINE Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   const auto s = detail::conv_shape("conv2d", x, weight, options);
   if (bias.defined()) detail::expect_operand("conv2d", "bias", bias, Shape{s.o}, detail::parameter_type(x.dtype()));
-  const bool fused = detail::on_cuda("conv2d", x, weight, bias) && x.numel() > 0 && weight.numel() > 0;
+  detail::on_cuda("conv2d", x, weight, bias);  // fails where they are on different devices
+  const bool fused = detail::takes_bias(x, weight);
   Tensor y = detail::conv_forward(s, x, weight, fused ? bias : Tensor{});
   if (bias.defined() && !fused) detail::add_channel_bias(y, bias);
   // The input is needed for dw only, the weight for dx only.

@@ -53,16 +53,23 @@ inline float* cuda_floats(Tensor& t) { return static_cast<float*>(t.mutable_addr
 
 // The three maps of a convolution on tensors, in the input's type. An empty operand makes all sums empty.
 
-/// `cuda_bias` (O) is added on the way; only on CUDA.
-inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& cuda_bias = {}) {
+/// Whether conv_forward adds a bias on the way.
+inline bool takes_bias(const Tensor& x, const Tensor& w) {
+  return (x.device() == Device::cuda || x.dtype() == DType::bfloat16) && x.numel() > 0 && w.numel() > 0;
+}
+
+/// `bias` (O) only where takes_bias says so.
+inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias = {}) {
   const Shape shape{s.n, s.oh(), s.ow(), s.o};
   const bool device = conv_on_cuda("conv2d", x, w);
   if (x.numel() == 0 || w.numel() == 0) return zeros(shape, x.dtype(), x.device());
   Tensor y(shape, x.dtype(), x.device());
   if (device)
-    kernels::cuda::table().convolution.forward(x.dtype(), s, x.address(), cuda_floats(w), cuda_floats(cuda_bias),
+    kernels::cuda::table().convolution.forward(x.dtype(), s, x.address(), cuda_floats(w), cuda_floats(bias),
                                                 y.mutable_address());
-  else dispatch_floating(x.dtype(), "conv2d", [&](auto zero) {
+  else if (x.dtype() == DType::bfloat16)
+    kernels::conv2d_forward(s, x.data<bfloat16>(), w.data<float>(), y.mutable_data<bfloat16>(), bias.data<float>());
+  else dispatch_real(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
     kernels::conv2d_forward(s, x.data<T>(), w.data<compute_t<T>>(), y.mutable_data<T>());
   });
@@ -86,7 +93,8 @@ inline Tensor conv_forward_moments(const kernels::ConvShape& s, const Tensor& x,
     const double count = static_cast<double>(s.n * s.oh() * s.ow());
     for (std::size_t c = 0; c < mean.size(); ++c) {
       const double shift = mean[c] / count, spread = variance[c] / count - shift * shift;
-      reliable = reliable && !(shift * shift > 1000 * spread);
+      // Nor where the guess was no number, or so large that squares overflow.
+      reliable = reliable && shift * shift <= 1000 * spread && spread < 1e300;
       mean[c] = shift + (guess ? static_cast<double>(guess[c]) : 0.0);
       variance[c] = spread < 0 ? 0 : spread;  // NaN stays NaN
     }

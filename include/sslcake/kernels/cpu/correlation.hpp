@@ -29,6 +29,7 @@ struct Tap {
 struct Correlation {
   std::int64_t images = 0;
   std::int64_t height = 0, width = 0, source_pixel = 0;  // source extents; floats from pixel to pixel
+  std::int64_t source_channels = 0;                      // floats of a pixel that one result sums over: those of a group
   std::int64_t rows = 0, columns = 0;                    // result pixels of one image
   std::int64_t step_h = 1, step_w = 1;
   std::int64_t result_begin = 0;                         // floats from the result's start to its pixel (0,0,0)
@@ -45,7 +46,9 @@ inline bool passes_caches(const Correlation& c, const void* result) {
          c.result_begin % line == 0 && c.result_image % line == 0 && c.result_row % line == 0 && c.result_pixel % line == 0;
 }
 
-/// The forward pass. With few channels (`windows`), a whole row of the kernel is one tap: its pixels lie side by side.
+/// Few channels: a whole row of the kernel is taken as one tap, kw·C numbers deep.
+inline bool takes_windows(const ConvShape& s) { return s.c < 8 && s.groups == 1 && s.dilation_w == 1 && s.kw > 1; }
+/// The forward pass. With `windows`, a tap is a row of the kernel: its pixels lie side by side.
 Correlation forward_correlation(const ConvShape& shape, bool windows);
 /// One per class of input positions that exists; classes without any tap are included (their gradient is zero).
 std::vector<Correlation> input_grad_correlations(const ConvShape& shape);

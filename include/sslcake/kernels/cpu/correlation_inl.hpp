@@ -8,7 +8,7 @@ namespace sslcake::inline v0::kernels::detail {
 
 SSLCAKE_INLINE Correlation forward_correlation(const ConvShape& s, bool windows) {
   Correlation c;
-  c.images = s.n, c.height = s.h, c.width = s.w, c.source_pixel = s.c;
+  c.images = s.n, c.height = s.h, c.width = s.w, c.source_pixel = s.c, c.source_channels = s.group_c();
   c.rows = s.oh(), c.columns = s.ow(), c.step_h = s.stride_h, c.step_w = s.stride_w;
   c.result_pixel = s.o, c.result_row = c.columns * s.o, c.result_image = c.rows * c.result_row;
   c.window = windows ? s.kw : 1;
@@ -23,7 +23,7 @@ SSLCAKE_INLINE std::vector<Correlation> input_grad_correlations(const ConvShape&
   for (std::int64_t i = 0; i < std::min(s.stride_h, s.h); ++i)
     for (std::int64_t j = 0; j < std::min(s.stride_w, s.w); ++j) {
       Correlation c;  // over the input pixels (i + p·stride_h, j + q·stride_w)
-      c.images = s.n, c.height = s.oh(), c.width = s.ow(), c.source_pixel = s.o;
+      c.images = s.n, c.height = s.oh(), c.width = s.ow(), c.source_pixel = s.o, c.source_channels = s.group_o();
       c.rows = ceil_div(s.h - i, s.stride_h), c.columns = ceil_div(s.w - j, s.stride_w);
       c.result_pixel = s.stride_w * s.c, c.result_row = s.stride_h * s.w * s.c, c.result_image = s.h * s.w * s.c;
       c.result_begin = (i * s.w + j) * s.c;

@@ -9,14 +9,14 @@ namespace sslcake::inline v0::kernels::detail {
 SSLCAKE_INLINE Correlation patches(const Correlation& c) {
   Correlation out = c;
   out.height = c.rows, out.width = c.columns, out.step_h = out.step_w = 1;
-  out.source_pixel = static_cast<std::int64_t>(c.taps.size()) * c.source_pixel;
+  out.source_pixel = out.source_channels = static_cast<std::int64_t>(c.taps.size()) * c.source_channels;
   out.taps = {Tap{}};
   return out;
 }
 
 SSLCAKE_INLINE bool takes_patches(const Correlation& c) {
-  const std::int64_t taps = static_cast<std::int64_t>(c.taps.size()), whole = ceil_div(c.source_pixel, RowPlan::block);
-  return taps > 1 && 2 * taps * whole >= 3 * ceil_div(taps * c.source_pixel, RowPlan::block);
+  const std::int64_t taps = static_cast<std::int64_t>(c.taps.size()), whole = ceil_div(c.source_channels, RowPlan::block);
+  return taps > 1 && 2 * taps * whole >= 3 * ceil_div(taps * c.source_channels, RowPlan::block);
 }
 
 SSLCAKE_INLINE Correlation flattened(const Correlation& c) {

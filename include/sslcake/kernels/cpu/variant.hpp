@@ -28,12 +28,12 @@ struct Variant {
   void (*conv2d_winograd_bfloat16)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, bfloat16* result,
                                    const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_winograd_weight_grad_bfloat16)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
-  // Products of bfloat16 pairs, where there is an instruction for them, for one group; forward pass (with a bias or sums) and
-  // input gradient for an even number of source channels.
+  // Products of bfloat16 pairs, where there is an instruction for them; forward pass (with a bias or sums) and input gradient
+  // for an even number of source channels in each group.
   void (*conv2d_pairs)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, const float* bias,
                        bfloat16* result, const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_weight_grad_pairs)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
-  bool pairs_of_any_channels = false;  // these take odd numbers too, and pay for few channels
+  bool pairs_of_any_channels = false;  // odd numbers, and few, are taken as they are
   void (*widen)(std::int64_t count, const bfloat16* from, float* to);
   void (*narrow)(std::int64_t count, const float* from, bfloat16* to);
 };

@@ -3,8 +3,8 @@
 // factor: weights, packed once per call into pairs. Sums are float32; each result is rounded once. Read once per tile
 // policy, see pack.hpp; product.hpp counts what the loop moves.
 //
-// Denormal numbers count as zero, as TDPBF16PS and VCVTNEPS2BF16 know no others. It leaves out: groups (the float32 kernels do
-// those), and keeping packed weights from call to call.
+// Denormal numbers count as zero, as TDPBF16PS and VCVTNEPS2BF16 know no others. Groups are done one after the other. It leaves
+// out keeping packed weights from call to call.
 #if defined(SSLCAKE_TILES_NAMESPACE)
 
 namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE {
@@ -64,14 +64,15 @@ SSLCAKE_TILES_TARGET SSLCAKE_NOINLINE inline void finish(const float* sums, std:
 
 class TiledCorrelation {
  public:
-  /// `c` counts channels in numbers; with `patches`, the weights are packed as one tap.
+  /// Of one group, at whose first channels source and result begin. `c` counts channels in numbers; with `patches`, the weights
+  /// are packed as one tap.
   TiledCorrelation(const detail::Correlation& c, bool patches, const PackedTiles& w, const bfloat16* source, bfloat16* result)
       : c_(patches ? detail::patches(c) : detail::flattened(c)), w_(w), source_(source), result_(result), depth_(w.steps * 32),
         plan_(c_, {.channels = depth_}), reader_(c) {
     if (patches) patches_ = &reader_;
     // In place: all pixels in one row, channels that are whole tiles.
     in_place_ = !patches && c_.images == 1 && c_.rows == 1 && c_.height == 1 && c_.width == c_.columns && c_.taps.size() == 1 &&
-                c_.taps[0].right == 0 && c_.taps[0].down == 0 && c_.source_pixel == depth_;
+                c_.taps[0].right == 0 && c_.taps[0].down == 0 && c_.source_pixel == depth_ && c_.source_channels == depth_;
     steps_.resize(static_cast<std::size_t>(plan_.kinds()));
     for (std::size_t kind = 0; kind < steps_.size(); ++kind)
       for (std::size_t t = 0; t < c_.taps.size(); ++t)
@@ -100,7 +101,7 @@ class TiledCorrelation {
     const bool in_place = in_place_ && plan_.elements(part.block_end - 1) == detail::RowPlan::block;
     const bool needed = !in_place && rounds_ > 0;
     const Workspace<bfloat16> buffer(needed ? plan_.buffer_elements() * depth_ : 0);
-    if (needed) fill({plan_, c_, patches_, source_, 0, c_.source_pixel, depth_}, part, buffer.data());
+    if (needed) fill({plan_, c_, patches_, source_, 0, c_.source_channels, depth_}, part, buffer.data());
     const std::int64_t row_blocks = part.block_end - part.block_begin;
     const Workspace<std::int64_t> at(row_blocks * detail::RowPlan::block);
     plan_.results(part, at.data());
@@ -160,41 +161,54 @@ inline void add_partial(std::int64_t parts, std::int64_t channels, std::int64_t 
   });
 }
 
-/// As the table's entry of the same name (variant.hpp), for any number of channels.
-inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* source, const float* w, const float* bias,
-                         bfloat16* result, const float* center, double* sum, double* sum_sq) {
-  if (input_grad) {
-    std::vector<detail::Correlation> classes = detail::input_grad_correlations(s);
-    const PackedTiles packed(s.taps(), s.o, s.c);
-    bool is_packed = false;
-    for (const detail::Correlation& c : classes) {
-      if (detail::takes_patches(c)) {
-        const PackedTiles own(1, static_cast<std::int64_t>(c.taps.size()) * s.o, s.c);
-        pack_input_grad(s, w, &c, own);
-        const TiledCorrelation job(c, true, own, source, result);
-        job.run({.streams = job.streams()});
-        continue;
-      }
-      if (!is_packed) pack_input_grad(s, w, nullptr, packed), is_packed = true;
-      const TiledCorrelation job(c, false, packed, source, result);
+/// dx from dy for one group. All pointers are to its first channels.
+inline void group_input_grad(const ConvShape& s, const bfloat16* dy, const float* w, bfloat16* dx) {
+  const PackedTiles packed(s.taps(), s.group_o(), s.group_c());
+  bool is_packed = false;
+  for (const detail::Correlation& c : detail::input_grad_correlations(s)) {
+    if (detail::takes_patches(c)) {
+      const PackedTiles own(1, static_cast<std::int64_t>(c.taps.size()) * s.group_o(), s.group_c());
+      pack_input_grad(s, w, &c, own);
+      const TiledCorrelation job(c, true, own, dy, dx);
       job.run({.streams = job.streams()});
+      continue;
     }
-    return;
+    if (!is_packed) pack_input_grad(s, w, nullptr, packed), is_packed = true;
+    const TiledCorrelation job(c, false, packed, dy, dx);
+    job.run({.streams = job.streams()});
   }
+}
+
+/// y from x for one group, likewise.
+inline void group_forward(const ConvShape& s, const bfloat16* x, const float* w, const float* bias, bfloat16* y,
+                          const float* center, double* sum, double* sum_sq) {
+  const std::int64_t results = s.group_o();
   const detail::Correlation c = detail::forward_correlation(s, false);
   const bool patches = detail::takes_patches(c);
-  const PackedTiles packed(patches ? 1 : s.taps(), patches ? s.taps() * s.c : s.c, s.o);
+  const PackedTiles packed(patches ? 1 : s.taps(), patches ? s.taps() * s.group_c() : s.group_c(), results);
   pack_forward(w, packed);
-  const TiledCorrelation job(c, patches, packed, source, result);
+  const TiledCorrelation job(c, patches, packed, x, y);
   // Vectors read whole panels of channels, also of what the caller gave shorter.
   const std::int64_t channels = packed.panels * 32;
   const Workspace<float> shift(bias ? channels : 0), middle(sum ? channels : 0), partial(sum ? job.parts() * 2 * channels : 0);
-  if (bias) std::fill_n(std::copy_n(bias, s.o, shift.data()), channels - s.o, 0.0f);
-  if (sum && center) std::fill_n(std::copy_n(center, s.o, middle.data()), channels - s.o, 0.0f);
+  if (bias) std::fill_n(std::copy_n(bias, results, shift.data()), channels - results, 0.0f);
+  if (sum && center) std::fill_n(std::copy_n(center, results, middle.data()), channels - results, 0.0f);
   if (sum && !center) std::fill_n(middle.data(), channels, 0.0f);
   job.run({.bias = bias ? shift.data() : nullptr, .center = middle.data(), .partial = partial.data(), .channels = channels,
            .streams = job.streams()});
-  if (sum) add_partial(job.parts(), channels, s.o, partial.data(), sum, sum_sq);
+  if (sum) add_partial(job.parts(), channels, results, partial.data(), sum, sum_sq);
+}
+
+/// As the table's entry of the same name (variant.hpp), for any number of channels.
+inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* source, const float* w, const float* bias,
+                         bfloat16* result, const float* center, double* sum, double* sum_sq) {
+  for (std::int64_t g = 0; g < s.groups; ++g) {
+    const std::int64_t c = g * s.group_c(), o = g * s.group_o();
+    const float* own = w + o * s.taps() * s.group_c();
+    if (input_grad) group_input_grad(s, source + o, own, result + c);
+    else group_forward(s, source + c, own, bias ? bias + o : nullptr, result + o, center ? center + o : nullptr,
+                       sum ? sum + o : nullptr, sum ? sum_sq + o : nullptr);
+  }
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE

@@ -91,9 +91,11 @@ SSLCAKE_TILES_TARGET inline void transpose_pairs(const bfloat16* from, std::int6
 class PatchReader {
  public:
   explicit PatchReader(const detail::Correlation& c) : c_(c) {
+    const bool whole = c.source_channels == c.source_pixel;
     for (const detail::Tap& tap : c.taps) {
-      // Neighbours in a kernel's row are neighbours in memory.
-      if (!runs_.empty() && runs_.back().down == tap.down && runs_.back().right + runs_.back().count == tap.right) ++runs_.back().count;
+      // Neighbours in a kernel's row are neighbours in memory, if there is one group.
+      if (whole && !runs_.empty() && runs_.back().down == tap.down && runs_.back().right + runs_.back().count == tap.right)
+        ++runs_.back().count;
       else runs_.push_back({tap.down, tap.right, 1});
     }
   }
@@ -104,10 +106,10 @@ class PatchReader {
       const std::int64_t begin = std::clamp<std::int64_t>(-column, 0, run.count);
       std::int64_t end = std::clamp(c_.width - column, begin, run.count);
       if (row < 0 || row >= c_.height) end = begin;
-      out = std::fill_n(out, begin * c_.source_pixel, bfloat16{});
+      out = std::fill_n(out, begin * c_.source_channels, bfloat16{});
       const std::int64_t from = ((n * c_.height + row) * c_.width + column + begin) * c_.source_pixel;
-      if (end > begin) out = std::copy_n(source + from, (end - begin) * c_.source_pixel, out);
-      out = std::fill_n(out, (run.count - end) * c_.source_pixel, bfloat16{});
+      if (end > begin) out = std::copy_n(source + from, (end - begin) * c_.source_channels, out);
+      out = std::fill_n(out, (run.count - end) * c_.source_channels, bfloat16{});
     }
   }
 
@@ -210,9 +212,9 @@ inline void pack_forward(const float* w, const PackedTiles& out) {
   });
 }
 
-/// Input gradient: sums over o. With patches (null: none) the sum runs over the correlation's taps and o.
+/// Input gradient of one group: sums over o. With patches (null: none) the sum runs over the correlation's taps and o.
 inline void pack_input_grad(const ConvShape& s, const float* w, const detail::Correlation* patches, const PackedTiles& out) {
-  const std::int64_t row = s.taps() * s.c, padded = 32 * out.panels;
+  const std::int64_t sources = s.group_o(), results = s.group_c(), row = s.taps() * results, padded = 32 * out.panels;
   parallel_chunks(out.taps * out.steps, [&](std::int64_t step) {
     const std::int64_t tap = step / out.steps, begin = step % out.steps * 32;
     const Workspace<bfloat16> rounded(2 * padded);
@@ -221,8 +223,8 @@ inline void pack_input_grad(const ConvShape& s, const float* w, const detail::Co
       const bfloat16* halves[2] = {};
       for (std::int64_t half = 0; half < 2 && begin + 2 * pair + half < out.depth; ++half) {
         const std::int64_t at = begin + 2 * pair + half;
-        const std::int64_t which = patches ? patches->taps[static_cast<std::size_t>(at / s.o)].weight : tap;
-        narrow(s.c, w + at % s.o * row + which * s.c, rounded.data() + half * padded);
+        const std::int64_t which = patches ? patches->taps[static_cast<std::size_t>(at / sources)].weight : tap;
+        narrow(results, w + at % sources * row + which * results, rounded.data() + half * padded);
         halves[half] = rounded.data() + half * padded;
       }
       for (std::int64_t j = 0; j < out.panels; ++j)

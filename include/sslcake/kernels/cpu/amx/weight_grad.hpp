@@ -21,9 +21,10 @@ namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE {
 
 class TiledWeightGrad {
  public:
+  /// Of one group, at whose first channels x and dy begin.
   TiledWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy)
       : whole_(detail::forward_correlation(s, false)), patches_(detail::takes_patches(whole_)),
-        c_(patches_ ? detail::patches(whole_) : detail::flattened(whole_)), x_(x), dy_(dy), outputs_(s.o), columns_(c_.source_pixel),
+        c_(patches_ ? detail::patches(whole_) : detail::flattened(whole_)), x_(x), dy_(dy), outputs_(s.group_o()), columns_(c_.source_channels),
         taps_(static_cast<std::int64_t>(c_.taps.size())), most_units_(taps_ == 1 ? 8 : 4), o_parts_(units(units(s.o, 32), most_units_)),
         c_parts_(units(units(columns_, 32), most_units_)),
         // A pad of 16 numbers, or all pairs' lines of some channels would meet in a few sets of the first cache.
@@ -132,7 +133,8 @@ class TiledWeightGrad {
 };
 
 inline void conv2d_weight_grad_pairs(const ConvShape& s, const bfloat16* x, const bfloat16* dy, float* dw) {
-  TiledWeightGrad(s, x, dy).run(dw);
+  for (std::int64_t g = 0; g < s.groups; ++g)
+    TiledWeightGrad(s, x + g * s.group_c(), dy + g * s.group_o()).run(dw + g * s.group_o() * s.taps() * s.group_c());
 }
 
 }  // namespace sslcake::inline v0::kernels::SSLCAKE_TILES_NAMESPACE

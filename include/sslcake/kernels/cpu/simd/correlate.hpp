@@ -132,8 +132,10 @@ inline void round_panel(const detail::TilePlan::Tile* tiles, std::int64_t count,
         result[at[i * tile_rows + r] + j] = bfloat16(rows[i * tile_rows + r][j] + (bias ? bias[j] : 0.0f));
 }
 
-/// Only with 64-byte vectors is a tile's row of bfloat16 one line.
-inline bool streams_results(const detail::Correlation& c, const void* result) { return lanes == 16 && detail::passes_caches(c, result); }
+/// Only with 64-byte vectors is a tile's row of bfloat16 one line, if the groups are whole tiles.
+inline bool streams_results(const detail::Correlation& c, const PackedWeights& w, const void* result) {
+  return lanes == 16 && (w.groups == 1 || w.results % tile_columns == 0) && detail::passes_caches(c, result);
+}
 
 /// What is stored as the result of products of floats, and of pairs of bfloat16.
 template <bool pairs>
@@ -213,12 +215,9 @@ void correlate(const detail::Correlation& c, const detail::TilePlan& plan, const
   });
 }
 
-/// Few channels: a row of the kernel is taken as one tap, kw·C numbers deep.
-inline bool takes_windows(const ConvShape& s) { return s.c < 8 && s.groups == 1 && s.dilation_w == 1 && s.kw > 1; }
-
 inline void conv2d_forward(const ConvShape& s, const float* x, const float* w, float* y) {
   if (is_depthwise(s)) return correlate_channels(detail::forward_correlation(s, false), s, w, x, y);
-  const bool windows = takes_windows(s);
+  const bool windows = detail::takes_windows(s);
   const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
   pack_forward(s, w, packed);
   const detail::Correlation c = detail::forward_correlation(s, windows);
@@ -230,7 +229,7 @@ template <bool pairs = false>
 void correlate_sums(const detail::Correlation& c, const PackedWeights& packed, const float* source,
                     typename ResultOf<pairs>::type* result, const float* center, double* sum, double* sum_sq) {
   const detail::TilePlan plan(c, tile_rows);
-  const bool streams = pairs && streams_results(c, result);
+  const bool streams = pairs && streams_results(c, packed, result);
   const std::int64_t channels = packed.groups * packed.results;
   const Workspace<float> zeros(center ? 0 : channels), partial(plan.parts() * 2 * channels);
   if (!center && channels > 0) std::memset(zeros.data(), 0, sizeof(float) * static_cast<std::size_t>(channels));
@@ -251,7 +250,7 @@ inline void conv2d_forward_sums(const ConvShape& s, const float* x, const float*
     SSLCAKE_SIMD_NAMESPACE::conv2d_forward(s, x, w, y);
     return detail::sum_channels(y, s.n * s.oh() * s.ow(), s.o, center, sum, sum_sq);
   }
-  const bool windows = takes_windows(s);
+  const bool windows = detail::takes_windows(s);
   const PackedWeights packed(s.groups, windows ? s.kh : s.taps(), windows ? s.kw * s.c : s.group_c(), s.group_o());
   pack_forward(s, w, packed);
   correlate_sums(detail::forward_correlation(s, windows), packed, x, y, center, sum, sum_sq);

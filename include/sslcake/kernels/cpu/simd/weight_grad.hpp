@@ -36,7 +36,7 @@ struct WeightGrad {
   detail::PixelBlocks blocks;
 
   WeightGrad(const ConvShape& shape, const float* x_, const float* dy_, std::int64_t wanted)
-      : s(shape), x(x_), dy(dy_), windows(takes_windows(shape)), taps(windows ? s.kh : s.taps()),
+      : s(shape), x(x_), dy(dy_), windows(detail::takes_windows(shape)), taps(windows ? s.kh : s.taps()),
         columns(windows ? s.kw * s.c : s.group_c()), step_h(is_sparse(s) ? s.stride_h : 1),
         step_w(is_sparse(s) ? s.stride_w : 1), blocks(is_sparse(s) ? seen_pixels(s) : s, wanted, windows) {}
 
