@@ -129,6 +129,12 @@ TEST_CASE("rotation: all parts get gradients, guessing costs log 4") {
   for (const auto& p : task.parameters()) CHECK(p.tensor.grad().defined());
 }
 
+TEST_CASE("accuracy refuses labels that are not one for each row") {
+  const Tensor logits = zeros({4, 3});
+  for (const Tensor& labels : {zeros({2}, DType::int64), zeros({4}), zeros({5}, DType::int64)})
+    CHECK_THROWS_WITH_AS(pretext::accuracy(logits, labels), doctest::Contains("expected int64 labels (4), got"), Error);
+}
+
 TEST_CASE("accuracy counts the rows whose largest logit is the label's") {
   const auto logits = from_vector<float>({3, 2}, {1, 0, 0, 1, 2, 3});
   CHECK(pretext::accuracy(logits, from_vector<std::int64_t>({3}, {0, 0, 1})) == doctest::Approx(2.0 / 3));

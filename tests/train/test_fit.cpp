@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include <sslcake/data/dataset.hpp>
 #include <sslcake/io/json.hpp>
+#include <sslcake/train/checkpoint.hpp>
 
 #include "runs.hpp"
 
@@ -68,13 +70,28 @@ struct SteepAtZero : Telling {
   }
 };
 
-/// The second player's loss is not finite.
-struct BadSecond : TwoPlayers {
-  using TwoPlayers::TwoPlayers;
-  pretext::Outcome loss(const pretext::Batch& batch, int turn) {
-    auto outcome = TwoPlayers::loss(batch, turn);
-    if (turn == 1) outcome.loss = outcome.loss * std::numeric_limits<float>::infinity();
-    return outcome;
+/// Its head is the encoder's convolution under a second name.
+struct Tied : Telling {
+  pretext::Modules modules() const { return {pretext::part("encoder", encoder, true), pretext::part("head", encoder.conv)}; }
+  Parameters parameters() const { return pretext::trained_parameters({pretext::part("encoder", encoder, true)}); }
+};
+
+/// Draws from the task's stream, and from a buffer that its forward pass moves; at the third step something is not finite.
+struct Drawing : Telling {
+  struct Counter : nn::Module {
+    Counter() { add_buffer("count", zeros({1})); }
+    Tensor count() const { return tensor(0); }
+  } counter;
+  std::vector<std::uint64_t> streams;
+  std::vector<float> counts;
+
+  pretext::Modules modules() const { return {pretext::part("encoder", encoder, true), pretext::part("counter", counter)}; }
+  pretext::Outcome loss(const pretext::Batch& batch) {
+    streams.push_back(next_stream(Purpose::task));
+    Tensor count = counter.count();
+    counts.push_back(count.mutable_data<float>()[0]++);
+    const Tensor h = encoder.forward(batch.images).pooled;
+    return {counts.back() == 2 ? ops::mean(ops::log(h - h - 1.0)) : ops::mean(h * h), 0, {}, {}};
   }
 };
 
@@ -139,7 +156,7 @@ TEST_CASE("the names of metrics: escaped in the log; two of one name, and the lo
     CHECK(contains(fit(task, short_run(4)).error, concat("got \"", taken, "\", which the trainer writes itself")));
   }
   task.metrics = [&](const auto&) { return std::vector<pretext::Metric>{{"twice", 1}, {"twice", 2}}; };
-  CHECK(contains(fit(task, short_run(4)).error, "got \"twice\", which two metrics of the task have"));
+  CHECK(contains(fit(task, short_run(4)).error, "got \"twice\", which two metrics have"));
 }
 
 TEST_CASE("the seconds that an epoch waited are its own") {
@@ -183,11 +200,137 @@ TEST_CASE("a gradient that is not finite stops the run with the name of its op")
   CHECK(weights(task.modules()) == before);
 }
 
-TEST_CASE("where the second optimiser's loss is not finite, the message says that the first has stepped") {
+TEST_CASE("a metric that is told in some steps only is the mean of those, in the order in which metrics came, also after a resume") {
+  const auto run = [](const std::string& out, int stop) {
+    Telling task;
+    int step = 0;
+    if (stop == 0 && !out.empty()) step = 2;
+    task.metrics = [&](const auto&) {
+      std::vector<pretext::Metric> told;
+      if (step % 2 == 0) told.push_back({"zebra", 0.5});
+      told.push_back({"ant", static_cast<double>(step++)});
+      return told;
+    };
+    auto o = short_run(4);
+    o.epochs = 1;
+    o.out = out;
+    o.resume = !out.empty() && stop == 0;
+    int steps = 0;
+    o.stop = [&] { return ++steps == stop; };
+    return fit(task, o);
+  };
+  const Folder folder("some_steps");
+  CHECK(run(folder.path, 2).error.empty());
+  for (const auto& told : {run("", 0), run(folder.path, 0)}) {
+    REQUIRE(told.epochs.size() == 1);
+    const auto& metrics = told.epochs[0].metrics;
+    REQUIRE(metrics.size() >= 2);
+    CHECK(metrics[0].name == "zebra");
+    CHECK(metrics[0].value == 0.5);
+    CHECK(metrics[1].name == "ant");
+    CHECK(metrics[1].value == 1.5);
+  }
+}
+
+TEST_CASE("a monitor's metric with a name that is taken stops the run, after the epoch was saved") {
+  for (const char* name : {"loss", "mine"}) {
+    Telling task;
+    task.metrics = [](const auto&) { return std::vector<pretext::Metric>{{"mine", 1}}; };
+    const Folder folder("taken");
+    auto o = short_run(4);
+    o.out = folder.path;
+    o.monitor_every = 1;
+    o.monitor = [&](int) { return train::Measurement{{{name, 0.5}}, {}}; };
+    CHECK(contains(fit(task, o).error, concat("got \"", name, "\", which")));
+    CHECK(train::list_checkpoints(folder.path + "/checkpoint").size() == 1);
+    std::ifstream file(folder.path + "/metrics.jsonl");
+    for (std::string line; std::getline(file, line);) CHECK_NOTHROW(io::Json::parse(line));
+  }
+}
+
+TEST_CASE("an embedding that cannot be measured stops the run, after the epoch was saved") {
+  struct Wrong : Telling {
+    pretext::Outcome loss(const pretext::Batch& batch) {
+      auto outcome = Telling::loss(batch);
+      outcome.embedding = full(outcome.embedding.shape(), std::nan(""));
+      return outcome;
+    }
+  } task;
+  const Folder folder("embedding");
+  auto o = short_run(4);
+  o.out = folder.path;
+  train::Trainer trainer(task, optim::make("sgd", task.parameters(), {.lr = 0.01}));
+  CHECK(message([&] { trainer.fit(stripes(16), o); }) != "");
+  CHECK(train::list_checkpoints(folder.path + "/checkpoint").size() == 1);
+}
+
+TEST_CASE("tied weights are clipped and averaged once") {
+  const auto train = [](auto make) {
+    seed(3);
+    auto task = make();
+    auto o = short_run(4);
+    o.clip = 1e-3;
+    o.average = 0.5;
+    o.monitor_every = 1;
+    o.monitor = [](int) { return train::Measurement{}; };
+    train::Trainer trainer(task, optim::make("sgd", task.parameters(), {.lr = 0.01}));
+    trainer.fit(stripes(16), o);
+    return task.encoder.conv.weight().template to_vector<float>();
+  };
+  CHECK(train([] { return Tied{}; }) == train([] { return Telling{}; }));
+}
+
+TEST_CASE("two tensors of one name in a checkpoint are refused before the first step") {
+  struct Twice : Telling {
+    pretext::Modules modules() const {
+      return {pretext::part("encoder", encoder, true), pretext::part("encoder", other)};
+    }
+    TinyEncoder other;
+  } task;
+  const Folder folder("twice");
+  auto o = short_run(4);
+  o.out = folder.path;
+  train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters({pretext::part("encoder", task.encoder)}), {.lr = 0.01}));
+  CHECK(contains(message([&] { trainer.fit(stripes(16), o); }), "two that a checkpoint would call model.encoder."));
+}
+
+TEST_CASE("what a schedule or a setting has wrong is said before the first step") {
+  Telling task;
+  auto o = short_run(4);
+  o.warmup_epochs = 1;
+  o.schedule = optim::make_schedule("step");  // without a period
+  CHECK(contains(fit(task, o).error, "period >= 1"));
+  o = short_run(4);
+  o.settings["data"] = "folder:caf\xe9";
+  CHECK(contains(fit(task, o).error, "expected settings in UTF-8"));
+}
+
+TEST_CASE("the first culprit is looked for from the state before the step") {
   seed(3);
-  BadSecond task(TinyEncoder{});
-  train::Trainer trainer(task);
+  Drawing task;
+  train::Trainer trainer(task, optim::make("sgd", task.parameters(), {.lr = 0.01}));
   const auto text = message([&] { trainer.fit(stripes(16), short_run(4)); });
-  CHECK(contains(text, "Optimiser 1 has not made the step, those before it have"));
-  CHECK_FALSE(contains(text, "The weights are those before"));
+  CHECK(contains(text, "[log] the first result that is not finite"));
+  CHECK(task.counts == std::vector<float>{0, 1, 2, 2});
+  REQUIRE(task.streams.size() == 4);
+  CHECK(task.streams[3] == task.streams[2]);
+  CHECK(task.counter.count().data<float>()[0] == 2);
+}
+
+TEST_CASE("only the run's own files count as checkpoints, and what a kill left half written goes") {
+  namespace fs = std::filesystem;
+  const Folder folder("own_files");
+  const auto checkpoints = folder.path + "/checkpoint";
+  run(options(folder.path), 3);
+  for (const char* name : {"step-best.safetensors", "step-000000001-keep.safetensors"})
+    fs::copy(train::list_checkpoints(checkpoints).at(0), checkpoints + "/" + name);
+  std::ofstream(checkpoints + "/step-000000002.safetensors.tmp") << "half";
+  auto o = options(folder.path);
+  o.resume = true;
+  const auto whole = run(options());
+  CHECK(run(o).weights == whole.weights);
+  CHECK(fs::exists(checkpoints + "/step-best.safetensors"));
+  CHECK(fs::exists(checkpoints + "/step-000000001-keep.safetensors"));
+  CHECK_FALSE(fs::exists(checkpoints + "/step-000000002.safetensors.tmp"));
+  CHECK(train::list_checkpoints(checkpoints).size() == 2);
 }

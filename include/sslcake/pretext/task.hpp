@@ -105,10 +105,11 @@ auto in_module(const char* name, F&& forward) {
 /// Share of the rows of logits (N,C) whose largest entry (the first of equals) is the label's (N): one element, on their device
 /// (there float32), so that nobody waits for it.
 inline Tensor top1(const Tensor& logits, const Tensor& labels) {
+  if (logits.rank() != 2) fail("accuracy", "expected logits (N,C), got ", logits.shape());
   const std::int64_t n = logits.dim(0), classes = logits.dim(1);
+  if (labels.dtype() != DType::int64 || labels.numel() != n)
+    fail("accuracy", "expected int64 labels (", n, "), got ", labels.dtype(), ' ', labels.shape());
   if (ops::detail::on_cuda("accuracy", logits, labels)) {
-    if (labels.dtype() != DType::int64 || labels.numel() != n)
-      fail("accuracy", "expected int64 labels (", n, "), got ", labels.dtype(), ' ', labels.shape());
     const Tensor scores = logits.to(DType::float32);
     Tensor share(Shape{}, DType::float32, logits.device());
     kernels::cuda::table().losses.top1(n, classes, static_cast<const float*>(scores.address()),

@@ -47,6 +47,9 @@ Checkpoint load_newest(std::vector<std::string>& paths, const std::function<void
 /// Fails with all differences at once if the settings of the checkpoint are not those of this run.
 void check_settings(const Checkpoint& checkpoint, const std::map<std::string, std::string>& settings, const std::string& path);
 
+/// Fails, naming them, where two tensors would have one name in a checkpoint.
+void check_tensor_names(const Parameters& all);
+
 /// Copies the checkpoint's tensors into those of the same names. Fails, with nothing changed and all mismatches listed, where
 /// one is missing or has another shape.
 void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <set>
+#include <string_view>
 
 #include "../image/jpeg_decoder.hpp"
 #include "../io/files.hpp"
@@ -19,7 +21,8 @@ SSLCAKE_INLINE std::int64_t Checkpoint::integer(const std::string& key) const {
   std::int64_t value = 0;
   if (it != facts.end()) {
     const char* end = it->second.data() + it->second.size();
-    if (std::from_chars(it->second.data(), end, value).ptr == end && !it->second.empty()) return value;
+    const auto [stopped, problem] = std::from_chars(it->second.data(), end, value);
+    if (stopped == end && problem == std::errc{}) return value;
   }
   fail("resume", "expected a number under \"", key, "\" in the checkpoint, got ", it == facts.end() ? "nothing" : it->second);
 }
@@ -28,13 +31,23 @@ SSLCAKE_INLINE double Checkpoint::real(const std::string& key) const { return st
 SSLCAKE_INLINE void Checkpoint::set(const std::string& key, std::int64_t value) { facts[key] = std::to_string(value); }
 SSLCAKE_INLINE void Checkpoint::set_real(const std::string& key, double value) { set(key, std::bit_cast<std::int64_t>(value)); }
 
+namespace detail {
+/// step-000000120.safetensors: copies with other names are their owner's.
+inline bool is_checkpoint_name(std::string_view name) {
+  constexpr std::string_view begin = "step-", end = ".safetensors";
+  if (!name.starts_with(begin) || !name.ends_with(end) || name.size() < begin.size() + 9 + end.size()) return false;
+  name = name.substr(begin.size(), name.size() - begin.size() - end.size());
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+}  // namespace detail
+
 SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& folder) {
   const auto listing = io::list_folder(folder);
   if (!listing.error.empty() && io::exists(folder))  // to begin anew would cost what is in there
     fail("resume", "cannot list the checkpoints in ", folder, ": ", listing.error);
   std::vector<std::string> found;
   for (const auto& name : listing.files)
-    if (name.starts_with("step-") && name.ends_with(".safetensors")) found.push_back(folder + "/" + name);
+    if (detail::is_checkpoint_name(name)) found.push_back(folder + "/" + name);
   std::reverse(found.begin(), found.end());  // fixed-width step numbers sort as text
   return found;
 }
@@ -54,6 +67,9 @@ SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step
   const auto path = folder + "/step-" + number + ".safetensors";
   io::save_safetensors(path, file);
 
+  for (const auto& name : io::list_folder(folder).files)  // what a kill left half written
+    if (name.ends_with(".tmp") && detail::is_checkpoint_name(std::string_view(name).substr(0, name.size() - 4)))
+      io::remove_file(folder + "/" + name);
   int before = 0;
   for (const auto& other : list_checkpoints(folder))
     if (other > path || (other < path && ++before > 1)) io::remove_file(other);
@@ -104,6 +120,14 @@ SSLCAKE_INLINE void check_settings(const Checkpoint& checkpoint, const std::map<
     if (!settings.count(key)) compare(key);
   if (!differences.empty())
     fail("resume", path, " comes from another configuration; give the same options, or another output folder:", differences);
+}
+
+SSLCAKE_INLINE void check_tensor_names(const Parameters& all) {
+  std::set<std::string> names;
+  for (const auto& p : all)
+    if (!names.insert(p.name).second)
+      fail("fit", "expected tensors with names of their own, got two that a checkpoint would call ", p.name,
+           "; give the parts in modules() different names, and the tensors in state()");
 }
 
 SSLCAKE_INLINE void restore_tensors(const Checkpoint& checkpoint, const Parameters& to, const std::string& path) {

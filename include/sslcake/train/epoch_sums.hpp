@@ -1,37 +1,48 @@
-// Small parts of the trainer: the sums of a running epoch, and a batch in pieces.
+// Small parts of the trainer: the sums of a running epoch, what is measured at its end, and a batch in pieces.
 #pragma once
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 
+#include "../eval/collapse.hpp"
 #include "../ops/arithmetic.hpp"
 #include "../ops/shape_ops.hpp"
 #include "../pretext/task.hpp"
 #include "checkpoint.hpp"
+#include "fit_options.hpp"
 #include "metrics_log.hpp"
 
 namespace sslcake::inline v0::train::detail {
 
 /// Sums of the running epoch; part of a checkpoint, so that a resumed epoch reports the mean of all its steps.
 struct EpochSums {
+  struct Sum {
+    std::string name;
+    double value = 0;
+    std::int64_t count = 0;  // a task need not report a metric in every step
+  };
   double loss = 0, chance = 0;
   std::int64_t steps = 0;
-  std::vector<pretext::Metric> metrics;
+  std::vector<Sum> metrics;
 
-  void add(const std::vector<pretext::Metric>& found, double value, double by_chance) {
+  void add_step(double value, double by_chance) {
     loss += value;
     chance = by_chance;
     ++steps;
+  }
+  void add(const std::vector<pretext::Metric>& found) {
     for (const auto& m : found) {
-      const auto it = std::find_if(metrics.begin(), metrics.end(), [&](const auto& known) { return known.name == m.name; });
-      if (it == metrics.end()) metrics.push_back(m);
-      else it->value += m.value;
+      auto it = std::find_if(metrics.begin(), metrics.end(), [&](const auto& known) { return known.name == m.name; });
+      if (it == metrics.end()) it = metrics.insert(it, {m.name});
+      it->value += m.value;
+      ++it->count;
     }
   }
   double mean_loss() const { return steps ? loss / static_cast<double>(steps) : 0; }
   std::vector<pretext::Metric> means() const {
-    auto out = metrics;
-    for (auto& m : out) m.value /= static_cast<double>(std::max<std::int64_t>(steps, 1));
+    std::vector<pretext::Metric> out;
+    for (const auto& m : metrics) out.push_back({m.name, m.value / static_cast<double>(std::max<std::int64_t>(m.count, 1))});
     return out;
   }
 
@@ -39,14 +50,48 @@ struct EpochSums {
     c.set_real("sum.loss", loss);
     c.set_real("sum.chance", chance);
     c.set("sum.steps", steps);
-    for (const auto& m : metrics) c.set_real("sum.metric." + m.name, m.value);
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+      const std::string number = std::to_string(1000 + i);  // of one width: facts are sorted as text
+      c.set_real("sum.metric." + number + "." + metrics[i].name, metrics[i].value);
+      c.set("sum.count." + number, metrics[i].count);
+    }
   }
   void restore(const Checkpoint& c) {
     loss = c.real("sum.loss");
     chance = c.real("sum.chance");
     steps = c.integer("sum.steps");
-    for (const auto& [key, value] : c.facts)
-      if (key.starts_with("sum.metric.")) metrics.push_back({key.substr(11), c.real(key)});
+    for (const auto& [key, value] : c.facts) {
+      if (!key.starts_with("sum.metric.")) continue;
+      const std::string name = key.substr(11), count = "sum.count." + name.substr(0, 4);
+      if (c.facts.count(count)) metrics.push_back({name.substr(5), c.real(key), c.integer(count)});
+      else metrics.push_back({name, c.real(key), steps});  // as it was once written
+    }
+  }
+};
+
+/// How far the embeddings of a batch are spread out; one picture alone is not.
+inline Measurement meters_of(const Tensor& embedding) {
+  if (embedding.rank() > 0 && embedding.dim(0) == 1) return {};
+  const auto meters = eval::collapse(ops::cast(embedding, DType::float32));
+  Measurement found{{{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}}, {}};
+  if (meters.warning) found.warnings.push_back(meters.text);
+  return found;
+}
+
+/// Keeps the first exception for later.
+struct FirstError {
+  std::exception_ptr error;
+
+  template <class Body>
+  void guard(const Body& body) {
+    try {
+      body();
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (error) std::rethrow_exception(error);
   }
 };
 
@@ -84,7 +129,8 @@ inline pretext::Outcome join(const std::vector<pretext::Outcome>& pieces) {
     auto metrics = p.metrics;
     for (auto& m : metrics)
       if (m.tensor.defined()) m = {m.name, m.tensor.item()};
-    sums.add(metrics, 0, p.chance);
+    sums.add_step(0, p.chance);
+    sums.add(metrics);
     if (p.embedding.defined()) embeddings.push_back(p.embedding.detach());
   }
   return {Tensor{}, sums.chance, sums.means(), embeddings.empty() ? Tensor{} : ops::concat(embeddings)};

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <exception>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
-#include "../eval/collapse.hpp"
 #include "../io/files.hpp"
 #include "../optim/clip.hpp"
 #include "../optim/ema.hpp"
@@ -32,14 +30,19 @@ class Run {
     move_to(state_, device_);
     if (task.state) move_to(task.state(), device_);
     if (device_ != Device::cpu) guard_ = zeros({}, DType::int64, device_);
-    std::set<const void*> trained;
-    for (const auto& p : state_)
+    std::set<const void*> seen, trained;
+    Parameters once;  // tied weights have two names, but are clipped and averaged once
+    for (const auto& p : state_) {
+      if (p.tensor.numel() > 0 && !seen.insert(p.tensor.address()).second) continue;
+      once.push_back(p);
       if (p.buffer) buffers_.add(p.tensor);
       else trained.insert(p.tensor.address()), parameters_.push_back(p);
-    if (options.average > 0) average_.emplace(state_, options.average);
+    }
+    if (options.average > 0) average_.emplace(once, options.average);
     for (const auto& o : task_.optimizers) {
       base_lr_.push_back(o.lr());
-      for (const auto& p : o.parameters())  // its gradient would be neither cleared nor checked, nor the parameter saved
+      stepped_.push_back(o.parameters());
+      for (const auto& p : stepped_.back())  // its gradient would be neither cleared nor checked, nor the parameter saved
         if (p.tensor.numel() > 0 && !trained.count(p.tensor.address()))
           fail("fit", "expected an optimiser of parameters that the task's modules() have, got ", p.name,
                "; add the module that it belongs to");
@@ -48,6 +51,8 @@ class Run {
     steps_ = steps_per_epoch_ * options.epochs;
     warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
     settings_ = settings_of(options, dataset.size(), task_.views, task_.optimizers);
+    options.schedule.factor(warmup_steps_, steps_, warmup_steps_);  // what it refuses is refused now
+    if (!options.out.empty()) check_tensor_names(everything());
   }
   /// The optimisers get their base rates back, also when an exception passes: the next fit starts from them.
   ~Run() {
@@ -117,17 +122,18 @@ class Run {
       StepResult result(lr_, step_ + 1, epoch_step_, static_cast<int>(turn));
       buffers_.keep(guard_);
       Tensor loss;
-      last_ = accumulate(batch, static_cast<int>(turn), loss);
-      const Tensor squared_norm = optim::squared_grad_norm(parameters_);
+      const pretext::Outcome outcome = accumulate(batch, static_cast<int>(turn), loss);
+      if (turn == 0 || outcome.embedding.defined()) embedding_ = outcome.embedding;
+      const Tensor squared_norm = optim::squared_grad_norm(stepped_[turn]);
       if (device_ == Device::cpu) {
         loss_ = loss.item();
         if (!finite_bits(std::sqrt(squared_norm.item())) || !finite_bits(loss_)) diagnose(batch, result);
       } else {
         watch(guard_, ++updates_, loss, squared_norm);
       }
-      if (options_.clip > 0) optim::clip_grads(parameters_, options_.clip, squared_norm);
+      if (options_.clip > 0) optim::clip_grads(stepped_[turn], options_.clip, squared_norm);
       task_.optimizers[turn].step(guard_);
-      result.fetch(last_, loss, guard_);
+      result.fetch(outcome, loss, guard_);
       results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
@@ -143,9 +149,13 @@ class Run {
     while (!results_.empty() && (results_.size() > in_flight || results_.front().numbers.ready())) {
       StepResult result = std::move(results_.front());
       results_.pop_front();
-      if (!result.take(loss_)) diagnose_later(std::move(result));
-      if (result.turn == 0) sums_.add(result.metrics, loss_, result.chance);
-      metrics_ = std::move(result.metrics);
+      double loss = 0;
+      const bool made = result.take(loss);
+      if (result.turn == 0 || !made) loss_ = loss;
+      if (!made) diagnose_later(std::move(result));
+      if (result.turn == 0) sums_.add_step(loss, result.chance), metrics_.clear();
+      sums_.add(result.metrics);
+      metrics_.insert(metrics_.end(), result.metrics.begin(), result.metrics.end());
       const bool last = result.turn + 1 == static_cast<int>(task_.optimizers.size());
       if (last && result.step % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step(result);
     }
@@ -164,8 +174,6 @@ class Run {
     lr_ = result.lr;
     // This step was counted, but not made; so were those after it.
     for (const auto& r : results_) task_.optimizers[static_cast<std::size_t>(r.turn)].forget_step();
-    buffers_.restore();
-    set_stream_position(Purpose::task, result.task);
     data::Loader loader(dataset_, task_.views, loader_options());
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
@@ -178,7 +186,9 @@ class Run {
     const int turn = result.turn;
     std::string first = "every single op and gradient is finite, but their norm is not";
     clear_grads(parameters_);
+    buffers_.restore();
     set_stream_position(Purpose::dropout, result.dropout);
+    set_stream_position(Purpose::task, result.task);
     try {
       const FiniteCheck check;
       if (!all_finite(batch.images)) fail("loader", "the pictures of the batch hold values that are not finite");
@@ -204,22 +214,20 @@ class Run {
     window_pictures_ = epoch_pictures_;
     Progress p = progress(Progress::Kind::epoch, waited);
     Measurement found;
-    std::exception_ptr failed;  // what the monitor threw: the epoch is saved first
+    FirstError failed;  // of measuring: the epoch is saved first
     const int done = epoch_ + 1;
     const bool meters_due = device_ == Device::cpu || done == options_.epochs || meters_.due();
-    if (meters_due && last_.embedding.defined() && last_.embedding.dim(0) > 1) {  // one picture alone is not spread
-      const auto meters = eval::collapse(ops::cast(last_.embedding, DType::float32));
-      found.metrics = {{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}};
-      if (meters.warning) found.warnings.push_back(meters.text);
-    }
+    if (meters_due && embedding_.defined()) failed.guard([&] { found = meters_of(embedding_); });
     if (options_.monitor && (done == options_.epochs || (options_.monitor_every > 0 && done % options_.monitor_every == 0))) {
       Measurement more;
       if (average_) average_->swap();
-      try {
-        more = options_.monitor(done);
-      } catch (...) {
-        failed = std::current_exception();
-      }
+      failed.guard([&] {
+        auto told = options_.monitor(done);
+        auto all = sums_.means();
+        all.insert(all.end(), told.metrics.begin(), told.metrics.end());
+        check_metric_names(all);
+        more = std::move(told);
+      });
       if (average_) average_->swap();
       for (const auto& m : task_.modules) m.train(true);
       found.metrics.insert(found.metrics.end(), more.metrics.begin(), more.metrics.end());
@@ -236,7 +244,7 @@ class Run {
     for (const auto& w : found.warnings) say(Progress::Kind::warning, w);
     // The checkpoint after an epoch stands at the beginning of the next.
     const bool wanted = options_.checkpoint_epochs > 0 && done % options_.checkpoint_epochs == 0;
-    if (wanted || stop || failed || done == options_.epochs || save_due()) {
+    if (wanted || stop || failed.error || done == options_.epochs || save_due()) {
       const auto sums = std::exchange(sums_, {});
       const auto at = std::exchange(epoch_step_, 0);
       ++epoch_;
@@ -245,7 +253,7 @@ class Run {
       epoch_step_ = at;
       sums_ = sums;
     }
-    if (failed) std::rethrow_exception(failed);
+    failed.rethrow();
   }
 
   // --- checkpoints ------------------------------------------------------------------------------------------------
@@ -319,22 +327,11 @@ class Run {
   double seconds() const { return seconds_before_ + seconds_since(started_); }
 
   Progress progress(Progress::Kind kind, double waited) {
-    Progress p;
-    p.kind = kind;
-    p.epoch = epoch_ + 1;
-    p.epochs = options_.epochs;
-    p.step = step_;
-    p.steps = steps_;
-    p.epoch_step = epoch_step_;
-    p.epoch_steps = steps_per_epoch_;
-    p.loss = loss_;
-    p.chance = sums_.chance;
-    p.lr = lr_;
-    p.waited = waited;
-    p.seconds = seconds();
     const double window = seconds_since(window_start_);
     if (window > 0 && window_pictures_ > 0) rate_ = static_cast<double>(window_pictures_) / window;
-    p.images_per_second = rate_;
+    Progress p{.kind = kind, .epoch = epoch_ + 1, .epochs = options_.epochs, .step = step_, .steps = steps_,
+               .epoch_step = epoch_step_, .epoch_steps = steps_per_epoch_, .loss = loss_, .chance = sums_.chance, .lr = lr_,
+               .images_per_second = rate_, .seconds = seconds(), .seconds_left = 0, .waited = waited, .metrics = {}, .text = {}};
     if (step_ > 0) p.seconds_left = p.seconds / static_cast<double>(step_) * static_cast<double>(steps_ - step_);
     return p;
   }
@@ -374,6 +371,7 @@ class Run {
   Buffers buffers_;
   std::optional<optim::Ema> average_;
   std::vector<double> base_lr_;
+  std::vector<Parameters> stepped_;       // by each optimiser
   std::map<std::string, std::string> settings_;
   MetricsLog log_;
   std::int64_t steps_per_epoch_ = 0, steps_ = 0, warmup_steps_ = 0;  // planned
@@ -386,7 +384,7 @@ class Run {
   std::int64_t updates_ = 0;
   std::deque<StepResult> results_;    // of steps whose numbers were not read yet
   std::vector<pretext::Metric> metrics_;  // of the last step that was read
-  pretext::Outcome last_;
+  Tensor embedding_;                      // of the last step
   double loss_ = 0, lr_ = 0, epoch_loss_ = 0, rate_ = 0, seconds_before_ = 0;
   std::vector<pretext::Metric> measured_;
   std::int64_t window_pictures_ = 0, epoch_pictures_ = 0;
