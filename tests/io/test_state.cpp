@@ -52,4 +52,13 @@ TEST_CASE("all mismatches at once, and nothing changed by a refused copy") {
   CHECK(to[1].tensor.to_vector<float>() == std::vector<float>{1, 1, 1});
   CHECK(to[1].tensor.dtype() == DType::float32);
   CHECK(to[3].tensor.item() == 0);
+  // What is ignored is left alone on both sides, whatever its shape; one name for two tensors is refused.
+  const StateDict two{{"a", full({2}, 5)}, {"b", ones({9})}, {"c", ones({2, 3, 3, 4})}};
+  io::copy_state("load", to, two, {.ignore = {"b"}, .may_miss = {"count"}});
+  CHECK(to[0].tensor.to_vector<float>() == std::vector<float>{5, 5});
+  CHECK(to[1].tensor.to_vector<float>() == std::vector<float>{1, 1, 1});
+  StateDict twice = enough;
+  twice.emplace_back("a", full({2}, 7));
+  CHECK(contains(message_of([&] { io::copy_state("load", to, twice, {.ignore = {"fc."}, .may_miss = {"count"}}); }), "twice: a"));
+  CHECK(to[0].tensor.to_vector<float>() == std::vector<float>{5, 5});
 }

@@ -84,3 +84,20 @@ TEST_CASE("AnyEncoder: shared by copies, cloned on request, around any class") {
   CHECK(std::get<nn::ResNetConfig>(*net.config()).widths == std::vector<std::int64_t>{4, 8, 16});
   CHECK(net.parameters().size() < net.state().size());
 }
+
+TEST_CASE("cloning a class that has an AnyEncoder clones that as well; copies and assignments share it") {
+  struct Student {
+    nn::AnyEncoder encoder;
+    nn::Linear head;
+  };
+  const Student student{nn::make_encoder("cakenet-w4", {.stem = nn::Stem::small}), nn::Linear(16, 2)};
+  const Student teacher = nn::clone(student), copy = student;
+  Student assigned{nn::cakenet({.width = 4}), nn::Linear(16, 2)};
+  assigned = student;
+  const auto first = [](const Student& s) { return s.encoder.state()[0].tensor; };
+  CHECK(first(teacher).to_vector<float>() == first(student).to_vector<float>());
+  CHECK_FALSE(first(teacher).shares_storage_with(first(student)));
+  CHECK(first(copy).shares_storage_with(first(student)));
+  CHECK(first(assigned).shares_storage_with(first(student)));
+  CHECK_FALSE(nn::clone(student.encoder).state()[0].tensor.shares_storage_with(first(student)));
+}

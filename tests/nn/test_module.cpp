@@ -5,6 +5,7 @@
 #include "sslcake/ops/arithmetic.hpp"
 #include "sslcake/ops/pointwise.hpp"
 #include "sslcake/ops/reduce.hpp"
+#include "sslcake/optim/sgd.hpp"
 
 using namespace sslcake;
 
@@ -149,4 +150,53 @@ TEST_CASE("what is refused") {
   CHECK(contains(message_of([] { Bad(1); }), "without dots"));
   CHECK(contains(message_of([] { Bad(2); }), "two children of one module are named \"a\""));
   CHECK(contains(message_of([] { Bad(3); }), "floating-point"));
+}
+
+TEST_CASE("frozen parameters stand still, and go on where they stopped once they thaw") {
+  const Classifier a;
+  optim::SGD sgd(a.parameters(), {.lr = 0.1, .momentum = 0});
+  const auto numbers = [&] {
+    std::vector<double> all;
+    for (const auto& p : a.parameters())
+      for (const double v : p.tensor.to_vector<double>()) all.push_back(v);
+    return all;
+  };
+  const auto step = [&](bool clear) {
+    const Tensor y = a.forward(hashed_tensor({6, 4}, 3));
+    if (y.requires_grad()) backward(ops::sum(ops::mul(y, hashed_tensor({6, 2}, 4))));
+    sgd.step();
+    if (clear) clear_grads(a.parameters());
+  };
+  const auto start = numbers();
+  step(false);
+  const auto moved = numbers();
+  CHECK(moved != start);
+  a.set_requires_grad(false);  // its gradients go, too
+  for (const auto& p : a.parameters()) CHECK_FALSE(p.tensor.grad().defined());
+  step(true);
+  CHECK(numbers() == moved);
+  a.set_requires_grad(true);
+  step(true);
+  CHECK(numbers() != moved);
+  for (const auto& p : sgd.parameters()) CHECK_FALSE(p.tensor.grad().defined());  // cleared through other handles
+
+  // Frozen between the passes: nothing arrives.
+  const Tensor loss = ops::sum(ops::mul(a.forward(hashed_tensor({6, 4}, 3)), hashed_tensor({6, 2}, 4)));
+  a.set_requires_grad(false);
+  backward(loss);
+  for (const auto& p : a.parameters()) CHECK_FALSE(p.tensor.grad().defined());
+}
+
+TEST_CASE("a module keeps the name that each parent gave it") {
+  struct Holder : nn::Module {
+    Holder(const std::string& name, const nn::Linear& layer) { add_child(name, layer); }
+    void also(const std::string& name, const nn::Linear& layer) { add_child(name, layer); }
+  };
+  const nn::Linear layer(2, 1);
+  Holder first("backbone", layer);
+  const Holder second("body", layer);
+  CHECK(names(first.state()) == std::vector<std::string>{"backbone.weight", "backbone.bias"});
+  CHECK(names(second.state()) == std::vector<std::string>{"body.weight", "body.bias"});
+  first.also("twin", layer);
+  CHECK(names(first.state()) == std::vector<std::string>{"backbone.weight", "backbone.bias", "twin.weight", "twin.bias"});
 }

@@ -49,3 +49,14 @@ TEST_CASE("what is refused") {
   CHECK_THROWS_AS(optim::ema_update(p, other, 0.5), Error);
   CHECK_THROWS_AS(optim::ema_update(p, more, 0.5), Error);
 }
+
+TEST_CASE("weights of other types are averaged as well") {
+  for (const auto type : {DType::float64, DType::bfloat16}) {
+    Parameter average, weight;
+    average.name = weight.name = "w";
+    average.tensor = zeros({3}, type);
+    weight.tensor = ones({3}, type);
+    optim::ema_update({average}, {weight}, 0.75);
+    CHECK(average.tensor.to(DType::float32).to_vector<float>() == std::vector<float>{0.25f, 0.25f, 0.25f});
+  }
+}

@@ -47,3 +47,10 @@ TEST_CASE("ends, constants and names") {
   CHECK_THROWS_AS(cosine.factor(0, 10, 11), Error);
   CHECK_THROWS_AS(optim::make_schedule("step").factor(0, 10), Error);
 }
+
+TEST_CASE("a step schedule stays at its end") {
+  const Schedule steps{.kind = Schedule::Kind::step, .period = 10};
+  CHECK(steps.factor(19, 20) == doctest::Approx(0.1));
+  CHECK(steps.factor(200, 20) == steps.factor(19, 20));
+  CHECK(steps.factor(5, 5, 5) == 1);
+}

@@ -145,6 +145,8 @@ SSLCAKE_INLINE void Backward::give(int i, Tensor grad) {
   grad.set_meta(nullptr);
   if (meta->node) {
     detail::accumulate(meta->node->grad, std::move(grad));
+  } else if (!meta->leaf) {
+    return;  // frozen since the forward pass
   } else if (meta->grad.defined() || grad.sole_owner()) {
     detail::accumulate(meta->grad, std::move(grad));
   } else {

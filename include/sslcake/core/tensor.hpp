@@ -95,7 +95,8 @@ class Tensor {
   }
 
   // --- what the tape needs -------------------------------------------------------------------------------------
-  /// Marks a leaf whose gradient is wanted (a parameter). Returns *this.
+  /// Marks a leaf whose gradient is wanted (a parameter); false freezes it, for all handles on it, and drops its gradient.
+  /// Returns *this.
   Tensor& set_requires_grad(bool wanted = true);
   /// Whether gradients flow into or through this tensor.
   bool requires_grad() const;
@@ -103,7 +104,7 @@ class Tensor {
   Tensor grad() const;
   /// Of this tensor's shape and type, or undefined.
   void set_grad(Tensor grad);
-  void clear_grad() { if (meta_) set_grad(Tensor{}); }
+  void clear_grad() { if (requires_grad()) set_grad(Tensor{}); }
 
   const std::shared_ptr<GradMeta>& meta() const { return meta_; }
   void set_meta(std::shared_ptr<GradMeta> meta) { meta_ = std::move(meta); }

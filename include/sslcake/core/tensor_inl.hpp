@@ -93,7 +93,11 @@ SSLCAKE_INLINE void Tensor::move_to(Device wanted) {
 
 SSLCAKE_INLINE Tensor& Tensor::set_requires_grad(bool wanted) {
   if (!defined()) fail("Tensor::set_requires_grad", "expected a defined tensor");
-  if (!wanted) { meta_.reset(); return *this; }
+  if (!wanted) {
+    if (meta_ && meta_->node) meta_.reset();
+    else if (meta_) meta_->leaf = false, meta_->grad = Tensor{};  // still the leaf that optimisers know: it may thaw again
+    return *this;
+  }
   if (!is_floating(dtype_)) fail("Tensor::set_requires_grad", "expected a floating-point tensor, got ", dtype_);
   if (!meta_) meta_ = std::make_shared<GradMeta>();
   if (meta_->node) fail("Tensor::set_requires_grad", "expected a leaf, got the result of an operation; detach() it first");

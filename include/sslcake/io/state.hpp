@@ -34,7 +34,7 @@ StateDict to_state_dict(const Parameters& parameters, Axes axes = Axes::ours);
 
 struct CopyOptions {
   Axes axes = Axes::ours;                   // of the source
-  std::vector<std::string> ignore{};        // names in the source that may be there without a counterpart; "fc." stands for all that begin so
+  std::vector<std::string> ignore{};        // names that are left alone on both sides; "fc." stands for all that begin so
   std::vector<std::string> may_miss{};      // endings of names that the source may lack ("num_batches_tracked")
 };
 

@@ -60,10 +60,13 @@ SSLCAKE_INLINE StateDict to_state_dict(const Parameters& parameters, Axes axes) 
 
 SSLCAKE_INLINE void copy_state(const char* where, const Parameters& to, const StateDict& from, const CopyOptions& options) {
   std::map<std::string, const Tensor*> given;
-  for (const auto& [name, tensor] : from) given[name] = &tensor;
   std::vector<std::pair<const Parameter*, const Tensor*>> pairs;
   std::string missing, shapes, unexpected;
+  const auto ignored = [&options](const std::string& name) { return detail::begins_with_any(name, options.ignore); };
+  for (const auto& [name, tensor] : from)
+    if (!ignored(name) && !given.emplace(name, &tensor).second) unexpected += concat("\n  twice: ", name);
   for (const auto& p : to) {
+    if (ignored(p.name)) continue;
     const auto found = given.find(p.name);
     if (found == given.end()) {
       if (!detail::ends_with_any(p.name, options.may_miss)) missing += concat("\n  missing: ", p.name, " ", detail::stored_shape(p, options.axes));
@@ -75,7 +78,7 @@ SSLCAKE_INLINE void copy_state(const char* where, const Parameters& to, const St
     else shapes += concat("\n  ", p.name, ": expected ", detail::stored_shape(p, options.axes), ", got ", t.shape());
   }
   for (const auto& [name, tensor] : from)
-    if (given.count(name) && !detail::begins_with_any(name, options.ignore)) unexpected += concat("\n  unexpected: ", name, " ", tensor.shape());
+    if (given.count(name)) unexpected += concat("\n  unexpected: ", name, " ", tensor.shape());
   if (const std::string all = shapes + missing + unexpected; !all.empty())
     fail(where, "the tensors do not fit the ", to.size(), " expected ones:", all);
   for (const auto& [p, t] : pairs) {

@@ -25,6 +25,15 @@ class AnyEncoder {
   template <class E>
     requires(Encoder<E> && !std::same_as<std::remove_cvref_t<E>, AnyEncoder>)
   AnyEncoder(E encoder) : held_(std::make_shared<Holder<E>>(std::move(encoder))) {}  // NOLINT: implicit on purpose
+  AnyEncoder(const AnyEncoder& other) : held_(other.held_) {
+    if (held_ && detail::CloneScope::active()) held_ = held_->clone().held_;  // a member of what is being cloned
+  }
+  AnyEncoder(AnyEncoder&&) noexcept = default;
+  AnyEncoder& operator=(AnyEncoder other) noexcept {
+    held_ = std::move(other.held_);
+    return *this;
+  }
+  ~AnyEncoder() = default;
 
   bool defined() const { return held_ != nullptr; }
   Features forward(const Tensor& images) const { return held().forward(images); }
@@ -108,7 +117,7 @@ std::vector<std::string> encoder_names();
 /// What is wrong with a name, in words ("expected one of ..."); empty if make_encoder knows it. Builds nothing.
 std::string encoder_name_problem(std::string_view name);
 
-/// Multiply-adds of convolutions and linear layers for one picture of that size; found by running one.
+/// Multiply-adds of convolutions, linear layers and attention for one picture of that size; found by running one.
 std::int64_t macs(const AnyEncoder& encoder, std::int64_t height, std::int64_t width);
 /// Number of trained numbers.
 std::int64_t parameter_count(const Parameters& parameters);

@@ -31,7 +31,7 @@ struct LoadOptions {
   Stem stem = Stem::imagenet;       // and its stem,
   std::int64_t image_size = 224;    // or the pictures' size, of a transformer
   std::vector<std::string> strip{};   // beginnings to be cut off every name that has them, in turn: {"module.", "backbone."}
-  std::vector<std::string> ignore{};  // tensors whose names (then) begin so are left out: {"fc.", "projection_head."}
+  std::vector<std::string> ignore{};  // names (then) that begin so are left alone on both sides: {"fc.", "projection_head."}
 };
 
 /// A loaded encoder. Copies share it.

@@ -147,7 +147,7 @@ class ProjectionHead : public MLP {
       : MLP(widths, options) {}
 };
 
-/// Counts the multiply-adds of linear and convolution layers whose forward runs on this thread while it lives.
+/// Counts the multiply-adds of linear and convolution layers, and of attention, whose forward runs on this thread while it lives.
 class MacCounter {
  public:
   MacCounter();

@@ -67,7 +67,7 @@ class Module {
   /// Whether gradients reach the parameters of this module and of those below it (false: frozen).
   void set_requires_grad(bool on) const;
 
-  /// The name that the parent gave, "" at the top. `forward` opens a ModuleScope with it.
+  /// The name that the (last) parent gave, "" at the top. `forward` opens a ModuleScope with it.
   const std::string& name() const;
 
  protected:

@@ -8,10 +8,10 @@ namespace sslcake::inline v0::nn {
 namespace detail {
 
 struct ModuleData {
-  std::string name;
+  std::string name;  // the last that a parent gave
   bool training = true;
   Parameters own;  // parameters and buffers, without the path before their names
-  std::vector<Module> children;
+  std::vector<std::pair<std::string, Module>> children;  // a module may have another name elsewhere
 
   static ModuleData& of(const Module& m) { return *m.data_; }
 
@@ -25,10 +25,7 @@ struct ModuleData {
         out.push_back(std::move(p));
       }
     }
-    for (const auto& child : children) {
-      const ModuleData& below = of(child);
-      below.collect(path + below.name + ".", with_buffers, out);
-    }
+    for (const auto& [child_name, child] : children) of(child).collect(path + child_name + ".", with_buffers, out);
   }
 };
 
@@ -86,13 +83,13 @@ SSLCAKE_INLINE void Module::load_state(const StateDict& state) const { io::copy_
 
 SSLCAKE_INLINE void Module::train(bool on) const {
   data_->training = on;
-  for (const auto& child : data_->children) child.train(on);
+  for (const auto& [name, child] : data_->children) child.train(on);
 }
 SSLCAKE_INLINE bool Module::training() const { return data_->training; }
 SSLCAKE_INLINE void Module::set_requires_grad(bool on) const {
   for (auto& p : data_->own)
     if (!p.buffer) p.tensor.set_requires_grad(on);
-  for (const auto& child : data_->children) child.set_requires_grad(on);
+  for (const auto& [name, child] : data_->children) child.set_requires_grad(on);
 }
 SSLCAKE_INLINE const std::string& Module::name() const { return data_->name; }
 
@@ -119,10 +116,10 @@ SSLCAKE_INLINE const Tensor& Module::tensor(int index) const { return data_->own
 
 SSLCAKE_INLINE void Module::register_child(const std::string& name, const Module& child) {
   if (name.empty() || name.find('.') != std::string::npos) fail("Module", "expected a child's name without dots, got \"", name, "\"");
-  for (const auto& c : data_->children)
-    if (c.name() == name) fail("Module", "two children of one module are named \"", name, "\"");
+  for (const auto& [taken, c] : data_->children)
+    if (taken == name) fail("Module", "two children of one module are named \"", name, "\"");
   child.data_->name = name;
-  data_->children.push_back(child);
+  data_->children.emplace_back(name, child);
 }
 
 }  // namespace sslcake::inline v0::nn

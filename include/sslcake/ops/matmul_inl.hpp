@@ -195,7 +195,9 @@ inline void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& 
       using T = decltype(zero);
       T* to = y.mutable_data<T>();
       if (bias.defined())
-        for (std::int64_t r = 0; r < rows; ++r) std::copy_n(bias.data<T>(), out, to + r * out);
+        parallel_for(rows, 1 + (1 << 15) / (out + 1), [&](std::int64_t begin, std::int64_t end) {
+          for (auto r = begin; r < end; ++r) std::copy_n(bias.data<T>(), out, to + r * out);
+        });
       product.run(x.data<T>(), weight.data<T>(), to, bias.defined());
     });
   }

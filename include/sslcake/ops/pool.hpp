@@ -5,7 +5,7 @@
 //   adaptive_avg_pool2d   avg over windows [⌊i·H/OH⌋, ⌈(i+1)·H/OH⌉), which may differ in size and overlap
 //   global_avg_pool       avg over the whole picture (Lin, Chen, Yan, "Network in network", 2013, arXiv 1312.4400)
 //
-// Semantics, sizes and ties are PyTorch's; there is no ceil_mode.
+// Semantics, sizes and ties are PyTorch's; there is no ceil_mode. Means of bfloat16 pictures are float32.
 #pragma once
 
 #include "../autograd/tape.hpp"

@@ -33,7 +33,7 @@ inline void expect_operand(const char* where, const char* name, const Tensor& t,
   if (!t.defined() || !(t.shape() == wanted))
     fail(where, "expected ", name, " of shape ", wanted, ", got ", t.defined() ? t.shape().str() : "an undefined tensor");
   if (t.dtype() != dtype)
-    fail(where, "expected ", name, " of type ", dtype, " (the input's; float32 for bfloat16 inputs), got ", t.dtype());
+    fail(where, "expected ", name, " of type ", dtype, " beside this input, got ", t.dtype());
 }
 
 }  // namespace detail

@@ -24,8 +24,19 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
     Tensor target = average[k].tensor;
     const Tensor& source = weights[k].tensor;
     target.move_to(source.device());
-    if (average[k].buffer || source.dtype() != DType::float32) {
+    if (average[k].buffer || !is_floating(source.dtype())) {
       copy_into(target, source);
+      continue;
+    }
+    if (source.dtype() != DType::float32) {
+      dispatch_floating(source.dtype(), "ema_update", [&](auto zero) {
+        using S = decltype(zero);
+        using T = compute_t<S>;
+        S* a = target.mutable_data<S>();
+        const S* w = source.data<S>();
+        for (std::int64_t i = 0; i < target.numel(); ++i)
+          a[i] = S(static_cast<T>(a[i]) + static_cast<T>(1 - decay) * (static_cast<T>(w[i]) - static_cast<T>(a[i])));
+      });
       continue;
     }
     if (source.device() == Device::cuda) {

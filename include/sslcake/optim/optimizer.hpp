@@ -30,7 +30,7 @@ namespace sslcake::inline v0::optim {
 struct Group {
   Parameters parameters;
   double lr_scale = 1;                   // times the optimiser's learning rate
-  std::optional<double> weight_decay{};  // instead of the optimiser's
+  std::optional<double> weight_decay{};  // instead of the optimiser's, and of norms and biases too
 };
 using Groups = std::vector<Group>;
 

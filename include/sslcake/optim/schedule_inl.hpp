@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -23,7 +24,7 @@ SSLCAKE_INLINE double Schedule::factor(std::int64_t step, std::int64_t steps, st
     case Kind::constant: return 1;
     case Kind::step:
       if (period < 1 || !(gamma >= 0)) fail("Schedule", "expected a step schedule with period >= 1 and gamma >= 0, got ", period, " and ", gamma);
-      return std::pow(gamma, static_cast<double>((step - warmup) / period));
+      return std::pow(gamma, static_cast<double>((std::min(step, std::max(steps - 1, warmup)) - warmup) / period));
     case Kind::cosine: return cosine_between(1, final_factor, step - warmup, steps - warmup);
   }
   return 1;
