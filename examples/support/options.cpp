@@ -299,7 +299,12 @@ void save_config(const Options& options, const std::string& facts) {
 std::string stored_option(const std::string& run, const std::string& name) {
   const std::string path = run + "/config.json";
   if (!sslcake::io::exists(path)) return {};
-  const Json file = Json::parse(sslcake::io::read_file(path, 1 << 20));
+  Json file;
+  try {
+    file = Json::parse(sslcake::io::read_file(path, 1 << 20));
+  } catch (const sslcake::Error& error) {
+    throw sslcake::Error(path + ": " + error.what());
+  }
   const Json* options = file.is_object() ? file.find("options") : nullptr;
   const Json* value = options && options->is_object() ? options->find(name) : nullptr;
   return value && value->is_string() ? value->as_string() : std::string{};

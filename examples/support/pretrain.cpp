@@ -212,7 +212,7 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.checkpoint_seconds = p.checkpoint_seconds;
   if (o.where() == Device::cuda && p.checkpoint_seconds > 0) {
     fit.checkpoint_epochs = 0;  // epochs may be so short that writing would take longer: only time counts
-    if (p.checkpoint_seconds == Pretraining{}.checkpoint_seconds) fit.checkpoint_seconds = 60;
+    if (!o.was_typed("--checkpoint-seconds") && p.checkpoint_seconds == Pretraining{}.checkpoint_seconds) fit.checkpoint_seconds = 60;
   }
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();

@@ -5,6 +5,8 @@
 #include <sslcake/image/crop_resize.hpp>
 #include <sslcake/kernels/cpu/isa.hpp>
 
+#include <thread>
+
 #include "views.hpp"
 
 using namespace views;
@@ -220,4 +222,16 @@ TEST_CASE("views are the same on every instruction set, to rounding") {
     for (std::size_t i = 0; i < wanted.size(); ++i) far += !(std::abs(got[i] - wanted[i]) < 1e-4f);
     CHECK(far <= 5);
   }
+}
+
+TEST_CASE("a custom function may apply a recipe of its own, larger than the one it stands in") {
+  const auto larger = Recipe(90).normalised(none);
+  const auto plain = Recipe(20).normalised(none);
+  const auto nested = Recipe(20).normalised(none).custom([&](image::Image& picture, Random&) {
+    std::vector<float> out(90 * 90 * 3);
+    larger.apply(square(), picture, out.data());
+  });
+  std::vector<float> made;
+  std::thread([&] { made = apply(nested, square()); }).join();  // whose scratch memory has to grow
+  CHECK(made == apply(plain, square()));
 }

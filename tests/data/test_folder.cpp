@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -149,6 +150,33 @@ TEST_CASE("a picture that turns out to be unreadable later is named then") {
     ends_the_run = contains(error.what(), "b.png");
   }
   CHECK(ends_the_run);
+}
+
+TEST_CASE("where the system, not the picture, is why it cannot be read, the picture is tried again") {
+  const Scratch scratch;
+  scratch.write("a.png", png(1));
+  scratch.write("b.png", png(2));
+  const data::ImageFolder set(scratch.path);
+  std::string message;
+  bool passed_over = false;
+  {
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit none{0, before.rlim_max};  // no file can be opened
+    setrlimit(RLIMIT_NOFILE, &none);
+    try {
+      set.image(1);
+    } catch (const data::UnreadablePicture&) {
+      passed_over = true;
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+  }
+  CHECK_FALSE(passed_over);
+  CHECK(contains(message, "b.png: cannot be read now: "));
+  CHECK(set.skipped().empty());
+  CHECK(set.image(1).width > 0);
 }
 
 TEST_CASE("missing, empty and useless folders have messages of their own") {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -143,8 +144,10 @@ TEST_CASE("in order, for measuring") {
   CHECK(batches[1].indices == std::vector<std::int64_t>{4, 5, 6, 7});
   CHECK(batches[2].indices == std::vector<std::int64_t>{8, 9});
   CHECK(batches[2].labels.to_vector<std::int64_t>() == std::vector<std::int64_t>{2, 0});
-  auto wide = data::in_order(levels(10), plain(), 256);
-  CHECK(epoch_of(wide, 0)[0].size() == 10);
+  for (const std::int64_t all : {std::int64_t{256}, std::numeric_limits<std::int64_t>::max()}) {
+    auto wide = data::in_order(levels(10), plain(), all);
+    CHECK(epoch_of(wide, 0).at(0).size() == 10);
+  }
 }
 
 TEST_CASE("unreadable pictures are replaced by the next, or left out") {

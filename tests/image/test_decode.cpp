@@ -254,6 +254,9 @@ TEST_CASE("JPEGs that a decoder must not see") {
   file[segment(0xC0) + 4] = 12;
   CHECK(has(message_of([&] { decode(file); }), "12 bits"));
   file = good;
+  file[segment(0xC0) + 11] = 0x31, file[segment(0xC0) + 14] = 0x21;  // of three samples beside two
+  CHECK(has(message_of([&] { decode(file); }), "does not divide the largest"));
+  file = good;
   file[segment(0xDA) + 5] = 99;
   CHECK(has(message_of([&] { decode(file); }), "does not exist"));
   file = without(0xDA);

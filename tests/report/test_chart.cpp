@@ -61,3 +61,16 @@ TEST_CASE("line_chart: nothing, one point, a constant") {
     CHECK(svg.find("<polyline") != std::string::npos);
   }
 }
+
+TEST_CASE("nice_ticks: values so small, or so near to each other, that no step lies between them") {
+  for (const auto& range : {std::pair(0.0, 5e-324), std::pair(5e-324, 5e-324), std::pair(1e16, 1e16 + 2), std::pair(-1e-310, 0.0),
+                            std::pair(-1e299, 1e299)}) {
+    const double low = range.first, high = range.second;
+    const auto ticks = report::nice_ticks(low, high, 5);
+    REQUIRE(ticks.size() >= 2);
+    CHECK(ticks.size() < 20);
+    CHECK(ticks.front() <= low);
+    CHECK(ticks.back() >= high);
+    for (std::size_t i = 1; i < ticks.size(); ++i) CHECK(ticks[i] > ticks[i - 1]);
+  }
+}

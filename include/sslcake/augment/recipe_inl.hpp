@@ -290,21 +290,20 @@ SSLCAKE_INLINE ViewParameters Recipe::draw(Random& random, int source_width, int
 
 SSLCAKE_INLINE void Recipe::apply(const ViewParameters& v, const image::Image& source, float* out) const {
   const int n = size_ * size_;
-  auto& buffer = detail::view_scratch();
-  buffer.resize(static_cast<std::size_t>(3 * n));
-  float* p = buffer.data();
-  const image::Box box{v.crop_x, v.crop_y, v.crop_width, v.crop_height};
-  const bool flipped = v.flip && detail::flips_on_reading(steps_);
+  image::Image changed;
   if (custom_) {
-    image::Image changed = source;
+    changed = source;
     Random random(v.custom_seed, Purpose::augment);
     (*custom_)(changed, random);
     if (changed.width != source.width || changed.height != source.height)
       fail("Recipe", "expected the custom function to keep the size of ", source.width, " x ", source.height, ", got ", changed.width, " x ", changed.height);
-    image::crop_resize(changed, box, size_, size_, p, flipped);
-  } else {
-    image::crop_resize(source, box, size_, size_, p, flipped);
   }
+  auto& buffer = detail::view_scratch();  // behind the custom function, which may have a recipe of its own
+  buffer.resize(static_cast<std::size_t>(3 * n));
+  float* p = buffer.data();
+  const image::Box box{v.crop_x, v.crop_y, v.crop_width, v.crop_height};
+  const bool flipped = v.flip && detail::flips_on_reading(steps_);
+  image::crop_resize(custom_ ? changed : source, box, size_, size_, p, flipped);
   detail::ApplyStep apply{v, normalisation_, p, size_, flipped};
   for (const auto& s : steps_) std::visit(apply, s);
   apply.flush();

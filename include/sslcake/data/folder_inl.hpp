@@ -225,6 +225,8 @@ SSLCAKE_INLINE image::Image ImageFolder::image(std::int64_t i) const {
   if (reason.empty()) {
     try {
       return s.read(static_cast<std::size_t>(i));
+    } catch (const image::ReadError&) {
+      throw;  // it says nothing about the picture
     } catch (const Error& error) {
       reason = error.what();
     }

@@ -69,7 +69,7 @@ struct Loader::State {
       views_on_gpu = std::none_of(views.begin(), views.end(), [](const ViewSpec& view) { return view.recipe.has_custom(); });
     }
     if (options.workers < 0) options.workers = threads();
-    batches = options.drop_last ? count / options.batch : (count + options.batch - 1) / options.batch;
+    batches = options.drop_last ? count / options.batch : (count - 1) / options.batch + 1;
     slots.resize(static_cast<std::size_t>(options.prefetch));
     if (views_on_gpu && options.resident > 0 && pictures->uniform(resident_width, resident_height))
       resident = detail::upload_pictures(*pictures, resident_width, resident_height,
@@ -115,8 +115,9 @@ struct Loader::State {
       try {
         team.emplace_back([this] { run(); });
       } catch (const std::system_error& error) {
-        if (team.empty()) fail("Loader", "the system starts no thread to prepare batches: ", error.what(), "; use 0 workers");
-        break;  // fewer will do
+        if (!team.empty()) break;  // fewer will do
+        started = false;           // for those who try again
+        fail("Loader", "the system starts no thread to prepare batches: ", error.what(), "; use 0 workers");
       }
     }
   }

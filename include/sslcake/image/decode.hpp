@@ -3,7 +3,8 @@
 // its still picture. Cameras' EXIF orientation is undone.
 //
 // Files are not trusted. A file that is cut, lies about itself or is damaged so far as its checksums and structure can
-// tell is refused with a message, never decoded halfway; other formats are refused by name.
+// tell is refused with a message, never decoded halfway; other formats are refused by name. (A JPEG has no checksum: where
+// its coded data stop early and a marker of its end follows, the rest of the picture is what the decoder fills in.)
 #pragma once
 
 #include <string>
@@ -14,6 +15,12 @@
 #include "limits.hpp"
 
 namespace sslcake::inline v0::image {
+
+/// A file could not be read for a reason that is not the file's (too many open files, a disk that fails): it may be fine.
+class ReadError : public Error {
+ public:
+  using Error::Error;
+};
 
 enum class Orientation : std::uint8_t {
   upright,   // as EXIF says that the picture is to be seen
@@ -33,7 +40,7 @@ Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, con
                       Orientation orientation = Orientation::upright);
 
 /// Reads and decodes a file. Messages name it. Errors: those of `decode`; a file that is missing, not readable, not an
-/// ordinary file, or larger than the limit.
+/// ordinary file, or larger than the limit; ReadError.
 Image load(const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
 /// The same with decode_at_least.
 Image load_at_least(int side, const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);

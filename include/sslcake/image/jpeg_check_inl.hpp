@@ -144,6 +144,9 @@ class JpegCheck {
       h_max = component_[c].h > h_max ? component_[c].h : h_max;
       v_max = component_[c].v > v_max ? component_[c].v : v_max;
     }
+    for (int c = 0; c < components_; ++c)  // older decoders round the ratio, and read beyond the smaller planes
+      if (h_max % component_[c].h != 0 || v_max % component_[c].v != 0)
+        refuse("a colour's sampling factor does not divide the largest; save it again with an image program");
     header_.ambiguous = components_ == 3 && component_[0].id == 'R' && component_[1].id == 'G' && component_[2].id == 'B';
     // A block of 8 x 8 samples takes one bit at the very least. A header that declares more blocks than the file has
     // bits lies; memory for its picture is never asked for.

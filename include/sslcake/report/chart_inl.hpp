@@ -43,8 +43,9 @@ SSLCAKE_INLINE std::string number(double value, int digits) {
 }
 
 SSLCAKE_INLINE std::vector<double> nice_ticks(double low, double high, int count) {
-  if (!(high > low)) {  // one value: a little room around it
-    const double room = low != 0 ? std::fabs(low) * 0.1 : 1;
+  // One value, or too near for ticks between them: a little room around it.
+  if (const double size = std::max(std::fabs(low), std::fabs(high)); !(high - low > 1e-12 * size) || !(high - low > 1e-290)) {
+    const double room = size > 1e-290 ? size * 0.1 : 1;
     low -= room;
     high = low + 2 * room;
   }
