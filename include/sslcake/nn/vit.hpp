@@ -65,11 +65,11 @@ struct ViTOptions {
   std::int64_t patch = 16;
 };
 
-/// 12 blocks of width 192, 3 heads: 5.5 million parameters at patch 16; 1.08 billion multiply-adds at 224 pixels.
+/// 12 blocks of width 192, 3 heads: 5.5 million parameters at patch 16; 1.25 billion multiply-adds at 224 pixels.
 ViT vit_tiny(const ViTOptions& options = {});
-/// 12 blocks of width 384, 6 heads: 21.7 million; 4.24 billion.
+/// 12 blocks of width 384, 6 heads: 21.7 million; 4.60 billion.
 ViT vit_small(const ViTOptions& options = {});
-/// 12 blocks of width 768, 12 heads: 85.8 million; 16.9 billion.
+/// 12 blocks of width 768, 12 heads: 85.8 million; 17.6 billion.
 ViT vit_base(const ViTOptions& options = {});
 
 }  // namespace sslcake::inline v0::nn
