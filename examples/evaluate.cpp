@@ -1,4 +1,4 @@
-// What did an encoder learn? Three questions, each with its baseline:
+// What did an encoder learn? Three questions, and the baselines of two:
 //
 //   kNN            do pictures of one class lie near each other?        raw pixels, the untrained encoder
 //   linear probe   can a plane tell the classes apart, stage by stage?
@@ -8,7 +8,8 @@
 //   evaluate --run runs/simclr --labels-per-class 40     the last, too
 //   evaluate --encoder FILE.safetensors --data cifar10:DIR --out somewhere
 //
-// Prints one table; writes evaluation.json and refreshes report.html. The labels are used here and nowhere before.
+// Prints one table; writes evaluation.json and refreshes report.html. Labels measure here, as in the online kNN of pretraining; no
+// encoder was pretrained on them.
 #include <chrono>
 #include <cstdio>
 

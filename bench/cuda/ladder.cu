@@ -4,7 +4,7 @@
 //
 //   C (n,n) = A (n,n) · B (n,n)^T, row-major bfloat16, sums in float32, random normal numbers
 //
-// usage: ladder [N] [--peak TFLOPS] [--json FILE]      (4096, a multiple of 128; 790; steps 5 to 7 are run at 2N as well)
+// usage: cuda_ladder [N] [--peak TFLOPS] [--json FILE]      (4096, a multiple of 128; 790; steps 5 to 7 are run at 2N as well)
 #include <sslcake/kernels/cuda/instructions.cuh>
 #include <sslcake/kernels/cuda/launch.cuh>
 #include <sslcake/kernels/cuda/product_bfloat16.hpp>

@@ -1,11 +1,11 @@
 // What the CUDA backend is measured by, one JSON object a line; peer.py measures the same with PyTorch, cuBLAS and cuDNN.
 //
-//   measure products                       C = A·Bᵀ in bfloat16
-//   measure convolutions resnet18|resnet50 every distinct convolution, three directions
-//   measure step [--batch N] [--encoder E] [--size S] [--steps N] [--precision float32]   a SimCLR step, views in GPU memory
-//   measure loop [--batch N] [--data cifar10:DIR|builtin]              the same from the bytes of the data set
-//   measure augment                        two views of 256 pictures at 224 px
-//   measure nt_xent [--pairs N]            forward and backward
+//   cuda_measure products                       C = A·Bᵀ in bfloat16
+//   cuda_measure convolutions resnet18|resnet50 every distinct convolution, three directions
+//   cuda_measure step [--batch N] [--encoder E] [--size S] [--steps N] [--precision float32]   a SimCLR step, views in GPU memory
+//   cuda_measure loop [--batch N] [--data cifar10:DIR|builtin]              the same from the bytes of the data set
+//   cuda_measure augment                        two views of 256 pictures at 224 px
+//   cuda_measure nt_xent [--pairs N]            forward and backward
 //
 // Times are medians over rounds of several calls, from the host's clock around work that is waited for at its end.
 #include <sslcake/core/fetch.hpp>

@@ -113,7 +113,7 @@ class SimCLR(nn.Module):
             self.encoder.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
             self.encoder.maxpool = nn.Identity()
         self.encoder.fc = nn.Identity()
-        self.head = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+        self.head = nn.Sequential(nn.Linear(512, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128))
 
     def forward(self, x):
         return self.head(self.encoder(x))

@@ -32,7 +32,8 @@ class Model(torch.nn.Module):
             if size <= 64:
                 self.encoder.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
                 self.encoder.maxpool = torch.nn.Identity()
-        self.projection = torch.nn.Sequential(torch.nn.Linear(features, features), torch.nn.ReLU(), torch.nn.Linear(features, 128))
+        self.projection = torch.nn.Sequential(torch.nn.Linear(features, features, bias=False), torch.nn.BatchNorm1d(features),
+                                              torch.nn.ReLU(), torch.nn.Linear(features, 128))
 
     def forward(self, x):
         return self.projection(self.encoder(x))

@@ -88,7 +88,8 @@ void add_pretraining_options(Options& options, Pretraining& p) {
       {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},
       {"--knn-every", &p.knn_every, "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
       {"--knn-limit", &p.knn_limit, "training pictures that the online kNN compares with", 1, 1e9},
-      {"--checkpoint-seconds", &p.checkpoint_seconds, "between two checkpoints inside an epoch, 0: none but at its end; on a GPU 60 unless given, and no other", 0, 1e9}};
+      {"--checkpoint-seconds", &p.checkpoint_seconds,
+       "seconds between checkpoints inside an epoch, 0: only at its end; on a GPU 60 unless given, and then none at its end", 0, 1e9}};
   options.extras.insert(options.extras.end(), more.begin(), more.end());
 }
 

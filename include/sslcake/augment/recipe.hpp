@@ -27,7 +27,7 @@ struct Normalisation {
 
 class Recipe {
  public:
-  /// Views of `size` x `size` pixels; without further steps the central square of the picture. Errors: size < 1.
+  /// Views of `size` x `size` pixels; without further steps the central square of the picture. Errors: size not in [1,8192].
   explicit Recipe(int size = 32);
 
   /// The recipe with one more step. Errors: a step of a kind that it has; a crop that is not the first; probabilities

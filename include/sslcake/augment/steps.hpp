@@ -8,7 +8,7 @@
 
 namespace sslcake::inline v0::augment {
 
-// --- steps that choose the part of the picture; exactly one, and the first ------------------------------------------
+// --- steps that choose the part of the picture; at most one, and the first (without: CentreCrop) -------------------
 /// A box of random area and shape, resized to the view: area share in [scale_low, scale_high], aspect ratio log-uniform
 /// in [ratio_low, ratio_high]; after ten tries that do not fit, the largest central box of a permitted ratio.
 struct RandomResizedCrop { float scale_low = 0.08f, scale_high = 1, ratio_low = 3.0f / 4, ratio_high = 4.0f / 3; };
@@ -20,7 +20,8 @@ struct Stretch {};
 // --- steps that change it -------------------------------------------------------------------------------------------
 /// Left and right exchanged.
 struct Flip { float p = 0.5f; };
-/// Factors drawn from [1 - b, 1 + b] and so on, hue shift from [-hue, hue] (in turns of the colour wheel), in random order.
+/// Factors drawn from [max(0, 1 - b), 1 + b] and so on, hue shift from [-hue, hue] (in turns of the colour wheel), in random
+/// order.
 struct ColourJitter { float brightness = 0.8f, contrast = 0.8f, saturation = 0.8f, hue = 0.2f, p = 0.8f; };
 /// All channels become the luma 0.299 R + 0.587 G + 0.114 B.
 struct Greyscale { float p = 0.2f; };

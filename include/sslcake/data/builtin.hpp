@@ -25,6 +25,7 @@ class Builtin : public Dataset {
 
   /// `count` pictures of `side` x `side`; count 0 means default_train or default_test. `seed` is not the global seed: the
   /// data set is the same in every run that does not ask for another. Split::unlabeled is the same as train.
+  /// Errors: side not in [8,4096].
   explicit Builtin(Split split = Split::train, std::int64_t count = 0, int side = 32, std::uint64_t seed = 0);
   std::int64_t size() const override { return count_; }
   SSLCAKE_INLINE image::Image image(std::int64_t i) const override;

@@ -184,12 +184,14 @@ class Cached : public Dataset {
 std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t epoch = 0);
 
 /// `count` pictures drawn at random by `seed`, in their old order; everything where `count` is not smaller than the set.
+/// Errors: count < 1.
 std::shared_ptr<Dataset> limit(std::shared_ptr<Dataset> dataset, std::int64_t count, std::uint64_t seed = 0);
 
 struct HeldOut {
   std::shared_ptr<Dataset> rest, held_out;
 };
-/// Two disjoint parts, drawn at random by `seed`: `fraction` of the pictures (at least one) held out, and the rest.
+/// Two disjoint parts, drawn at random by `seed`: `fraction` of the pictures (at least one) held out, and the rest. Errors: a
+/// fraction not in (0,1), fewer than two pictures.
 HeldOut hold_out(DatasetPtr dataset, double fraction, std::uint64_t seed = 0);
 
 namespace detail {

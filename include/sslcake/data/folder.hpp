@@ -34,7 +34,8 @@ class ImageFolder : public Dataset {
   explicit ImageFolder(const std::string& path, const FolderOptions& options = {});
   SSLCAKE_INLINE ~ImageFolder() override;
   SSLCAKE_INLINE std::int64_t size() const override;
-  /// Throws UnreadablePicture (Error where `strict`) with the file's name and what is wrong with it.
+  /// Throws UnreadablePicture (Error where `strict`) with the file's name and what is wrong with it;
+  /// image::ReadError where the system could not read it just then, which says nothing about the picture and ends a run.
   SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
   SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   /// The path below the folder that was opened, for example "train/cat/1.jpg".

@@ -20,7 +20,7 @@ struct FineTuneOptions {
   augment::Normalisation normalisation = {};  // the encoder's
   float smallest_crop = 0.25f;  // share of the area that a training crop keeps at least; milder than in pretraining
   int epochs = 100;         // passes over the labelled pictures
-  std::int64_t batch = 64;  // cut to the number of labelled pictures
+  std::int64_t batch = 64;  // cut to the number of labelled pictures; an epoch leaves out what does not fill one
   double lr = 0.03;
   std::uint64_t seed = 0;
   std::function<void(int epoch, double loss)> progress{};  // after every epoch

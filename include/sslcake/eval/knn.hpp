@@ -33,13 +33,14 @@ struct KnnOptions {
 
 /// The class of each query (Q) int64 by the vote of its neighbours, whose labels are `base_labels` (N) int64, >= 0.
 /// A tie goes to the class whose nearest member is nearer. Tensors may be on any device; votes are counted, and returned, on the CPU.
+/// Errors: a temperature below 0, a negative label.
 Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_labels, float temperature);
 
 /// The fraction of `test` rows (Q,D) whose class the neighbours in `train` (N,D) name rightly, 0 to 1.
 double knn_accuracy(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
                     const KnnOptions& options = {});
 
-/// The fraction of equal entries of two (N) int64 tensors, on any devices, 0 to 1.
+/// The fraction of equal entries of two (N) int64 tensors, on any devices, 0 to 1. Errors: none, or unequal numbers of them.
 double accuracy(const Tensor& predicted, const Tensor& labels);
 
 }  // namespace sslcake::inline v0::eval

@@ -72,6 +72,7 @@ class LayerNorm : public Module {
   double eps_ = 1e-5;
 };
 
+/// ops::dropout in training mode, the input otherwise; any shape. Errors: p not in [0,1).
 class Dropout : public Module {
  public:
   explicit Dropout(double p = 0.5);

@@ -40,7 +40,8 @@ class ResNet : public Module {
   /// Errors: no stage, unequal numbers of widths and blocks, anything below 1.
   explicit ResNet(const ResNetConfig& config);
 
-  /// images (N,H,W,3), float32 -> stages of layer1 to layer4, and their end pooled over the picture.
+  /// images (N,H,W,3), float32 or bfloat16 -> the result of every stage, and the last one's mean over the picture (N,D), which is
+  /// float32 for both. Errors: another rank or number of channels.
   Features forward(const Tensor& images) const;
   std::int64_t dim() const { return stage_dims().back(); }
   std::vector<std::int64_t> stage_dims() const;

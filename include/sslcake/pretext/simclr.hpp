@@ -30,13 +30,13 @@ class SimCLR {
  public:
   using Options = SimCLROptions;
 
-  /// Trains `encoder` (a shared handle) under a new projection head. Errors: temperature not in (0, inf).
+  /// Trains `encoder` (a shared handle) under a new projection head. Errors: temperature not in (0, 1e6).
   explicit SimCLR(E encoder, Options options = {})
       : encoder_(std::move(encoder)),
         projection_({encoder_.dim(), options.hidden > 0 ? options.hidden : encoder_.dim(), options.projection}),
         options_(options) {
     if (!(options_.temperature > 0 && options_.temperature < 1e6f))
-      fail("SimCLR", "expected a temperature above 0, got ", options_.temperature);
+      fail("SimCLR", "expected a temperature above 0 and below 1e6, got ", options_.temperature);
   }
 
   /// Two independent draws of the same recipe.

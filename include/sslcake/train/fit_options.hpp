@@ -21,10 +21,10 @@ struct Measurement {
 
 struct FitOptions {
   int epochs = 100;
-  std::int64_t batch = 256;           // pictures a step; every picture gives as many views as the task asks for
+  std::int64_t batch = 256;           // pictures a step, each in as many views as the task asks for; what fills none is left out
   std::uint64_t seed = global_seed(); // of shuffling and augmentation
   optim::Schedule schedule = {};      // of the learning rate, in steps; default: cosine to 0 (arXiv 1608.03983)
-  double warmup_epochs = 0;           // linear from 0
+  double warmup_epochs = 0;           // linear: step s of w has (s + 1)/w of the rate
   double clip = 0;                    // largest gradient norm; 0: gradients are left as they are
   std::optional<Device> device{};     // where to train; none: where the first parameter of the task's modules lies
   DType precision = DType::float32;   // of the pictures that the encoder sees and so of its activations; bfloat16 halves them
