@@ -34,7 +34,7 @@ template <class T>
 class OnGpu {
  public:
   explicit OnGpu(std::size_t count) : count_(count) {
-    const auto bytes = count * sizeof(T) + 512;
+    const auto bytes = count * sizeof(T);
     data_ = std::shared_ptr<void>(sslcake::kernels::cuda::allocate(bytes),
                                   [bytes](void* p) { sslcake::kernels::cuda::deallocate(p, bytes); });
     cudaMemsetAsync(data_.get(), 0xff, bytes, sslcake::kernels::cuda::stream());

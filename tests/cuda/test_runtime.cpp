@@ -95,7 +95,8 @@ TEST_CASE("memory that is not there is one clear message, and what was there sta
 
 TEST_CASE("a number that is not finite is found wherever it stands") {
   cuda::install();
-  for (const DType type : {DType::float32, DType::bfloat16})
+  CHECK_FALSE(all_finite(full({}, std::numeric_limits<double>::infinity(), DType::float64, Device::cuda)));
+  for (const DType type : {DType::float32, DType::bfloat16, DType::float64})
     for (const std::int64_t at : {0, 1, 777, 4999}) {
       std::vector<float> values(5000, 1.0f);
       const auto tensor = [&] { return from_vector({5000}, values).to(type).to(Device::cuda); };

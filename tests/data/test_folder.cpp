@@ -174,9 +174,18 @@ TEST_CASE("where the system, not the picture, is why it cannot be read, the pict
     setrlimit(RLIMIT_NOFILE, &before);
   }
   CHECK_FALSE(passed_over);
-  CHECK(contains(message, "b.png: cannot be read now: "));
+  CHECK(contains(message, "b.png: cannot be read: "));
   CHECK(set.skipped().empty());
   CHECK(set.image(1).width > 0);
+  rlimit before{};  // the same while the folder is looked through
+  getrlimit(RLIMIT_NOFILE, &before);
+  for (rlim_t files = 4; files < 12; ++files) {
+    const rlimit few{files, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    const auto text = message_of([&] { CHECK(data::ImageFolder(scratch.path).size() == 2); });
+    setrlimit(RLIMIT_NOFILE, &before);
+    if (!text.empty()) CHECK((contains(text, "cannot list") || contains(text, "cannot open") || contains(text, "cannot be read")));
+  }
 }
 
 TEST_CASE("missing, empty and useless folders have messages of their own") {

@@ -112,6 +112,7 @@ TEST_CASE("amx: the kernels that networks have, through the model") {
   // Groups: patches, pixels whose group is as wide as another layer's whole, strides.
   check(random, {.n = 2, .h = 9, .w = 9, .c = 32, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 4});
   check(random, {.n = 2, .h = 4, .w = 8, .c = 32, .o = 24, .groups = 2});
+  check(random, {.n = 2, .h = 5, .w = 5, .c = 320, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 10}, false);
   check(random, {.n = 2, .h = 4, .w = 8, .c = 64, .o = 64, .groups = 2});
   check(random, {.n = 33, .h = 4, .w = 4, .c = 128, .o = 66, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .groups = 2});
 }

@@ -23,6 +23,21 @@ struct Own {
   Parameters parameters() const { return conv.parameters(); }
   void train(bool on = true) { conv.train(on); }
 };
+/// Its layer cannot be moved.
+struct Constant : nn::Module {
+  const nn::Conv2d conv = add_child("conv", nn::Conv2d(3, 8, 3));
+  nn::Features forward(const Tensor& x) const {
+    const Tensor y = conv.forward(x);
+    return {{y}, ops::global_avg_pool(y)};
+  }
+  std::int64_t dim() const { return 8; }
+  std::vector<std::int64_t> stage_dims() const { return {8}; }
+};
+/// Clones itself, and counts how often.
+struct Counting : Own {
+  static inline int clones = 0;
+  Counting clone() const { return ++clones, Counting{nn::clone(static_cast<const Own&>(*this))}; }
+};
 struct NoEncoder {
   Tensor forward(const Tensor& x) const { return x; }
 };
@@ -100,4 +115,26 @@ TEST_CASE("cloning a class that has an AnyEncoder clones that as well; copies an
   CHECK(first(copy).shares_storage_with(first(student)));
   CHECK(first(assigned).shares_storage_with(first(student)));
   CHECK_FALSE(nn::clone(student.encoder).state()[0].tensor.shares_storage_with(first(student)));
+}
+
+TEST_CASE("what a clone lists is what it computes with, also where members cannot be moved; two handles stay two on one") {
+  struct Pair {
+    nn::AnyEncoder first, second;
+  };
+  const nn::AnyEncoder constant{Constant{}}, counting{Counting{}};
+  const Pair pair{constant, counting}, same{counting, counting};
+  const Pair copy = nn::clone(pair);
+  Tensor weight = copy.first.state()[0].tensor;
+  CHECK_FALSE(weight.shares_storage_with(constant.state()[0].tensor));
+  const Tensor x = ones({1, 4, 4, 3});
+  const auto before = copy.first.forward(x).pooled.to_vector<float>();
+  copy_into(weight, zeros(weight.shape()));
+  CHECK(copy.first.forward(x).pooled.to_vector<float>() != before);
+  CHECK(constant.forward(x).pooled.to_vector<float>() == before);
+
+  Counting::clones = 0;
+  const Pair twins = nn::clone(same);
+  CHECK(Counting::clones == 1);
+  CHECK(twins.first.state()[0].tensor.shares_storage_with(twins.second.state()[0].tensor));
+  CHECK_FALSE(twins.first.state()[0].tensor.shares_storage_with(counting.state()[0].tensor));
 }

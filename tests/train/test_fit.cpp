@@ -300,7 +300,9 @@ TEST_CASE("what a schedule or a setting has wrong is said before the first step"
   o.warmup_epochs = 1;
   o.schedule = optim::make_schedule("step");  // without a period
   CHECK(contains(fit(task, o).error, "period >= 1"));
+  const Folder folder("wrong");
   o = short_run(4);
+  o.out = folder.path;
   o.settings["data"] = "folder:caf\xe9";
   CHECK(contains(fit(task, o).error, "expected settings in UTF-8"));
 }

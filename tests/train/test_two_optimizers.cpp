@@ -74,6 +74,21 @@ TEST_CASE("of two players the log tells the first one's loss, in steps as in epo
   CHECK(step == 5);
 }
 
+TEST_CASE("one name for a metric of both players is refused") {
+  struct Same : TwoPlayers {
+    using TwoPlayers::TwoPlayers;
+    pretext::Outcome loss(const pretext::Batch& batch, int turn) {
+      auto outcome = TwoPlayers::loss(batch, turn);
+      outcome.metrics = {{"accuracy", 0.5}};
+      return outcome;
+    }
+  };
+  seed(3);
+  Same task(TinyEncoder{});
+  train::Trainer trainer(task);
+  CHECK(contains(message([&] { trainer.fit(stripes(16), one_epoch(4)); }), "got \"accuracy\", which two metrics have"));
+}
+
 TEST_CASE("each of two optimisers is clipped by the norm of its own gradients") {
   // The critic's gradient in the generator's turn is large and nobody's.
   struct Steep : TwoPlayers {

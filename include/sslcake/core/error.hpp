@@ -5,6 +5,7 @@
 // First the function the user called, then what was expected, what was found and, where it helps, what to do.
 #pragma once
 
+#include <cerrno>
 #include <concepts>
 #include <cstdint>
 #include <stdexcept>
@@ -21,6 +22,16 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// What the system could not do just then, whatever the file: the same may succeed later.
+class TemporaryError : public Error {
+ public:
+  using Error::Error;
+};
+/// Whether a number of errno is of that kind: too many open files, memory short, interrupted.
+inline bool is_temporary(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
 
 /// One piece of a message: text, a character, a number, true or false, anything with `.str()` (shapes), or an enumeration
 /// with `name_of` (dtypes). A view: it lives as long as the expression in which it is passed. Pieces are a type of their

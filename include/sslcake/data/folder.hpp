@@ -35,7 +35,7 @@ class ImageFolder : public Dataset {
   SSLCAKE_INLINE ~ImageFolder() override;
   SSLCAKE_INLINE std::int64_t size() const override;
   /// Throws UnreadablePicture (Error where `strict`) with the file's name and what is wrong with it;
-  /// image::ReadError where the system could not read it just then, which says nothing about the picture and ends a run.
+  /// TemporaryError where the system could not open it just then, which says nothing about the picture and ends a run.
   SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
   SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   /// The path below the folder that was opened, for example "train/cat/1.jpg".

@@ -135,6 +135,8 @@ struct ImageFolder::State {
       if (count == 0) return "the file is empty";
       return concat("expected a JPEG, PNG or BMP picture, found ",
                     format == image::Format::unknown ? "something else" : image::name_of(format));
+    } catch (const TemporaryError&) {
+      throw;
     } catch (const Error& error) {
       return named ? error.what() : "-";
     }
@@ -225,7 +227,7 @@ SSLCAKE_INLINE image::Image ImageFolder::image(std::int64_t i) const {
   if (reason.empty()) {
     try {
       return s.read(static_cast<std::size_t>(i));
-    } catch (const image::ReadError&) {
+    } catch (const TemporaryError&) {
       throw;  // it says nothing about the picture
     } catch (const Error& error) {
       reason = error.what();

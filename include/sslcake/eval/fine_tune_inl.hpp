@@ -72,9 +72,10 @@ SSLCAKE_INLINE double train_classifier(const nn::AnyEncoder& encoder, const data
     for (data::Batch batch; loader.next(batch); ++step) {
       if (options.stop && options.stop()) fail("fine_tune", "stopped");
       const Tensor loss = ops::cross_entropy(ops::linear(encoder.forward(batch.images).pooled, weight, bias), batch.labels);
-      if (!all_finite(loss))
+      const double value = loss.item();
+      if (!all_finite(scalar(value, DType::float64)))
         fail("fine_tune", "the loss is not finite in epoch ", epoch + 1, "; try a smaller learning rate than ", options.lr);
-      sum += loss.item();
+      sum += value;
       sgd.zero_grad();
       backward(loss);
       sgd.set_lr(options.lr * cosine.factor(step, steps));

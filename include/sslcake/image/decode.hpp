@@ -16,12 +16,6 @@
 
 namespace sslcake::inline v0::image {
 
-/// A file could not be read for a reason that is not the file's (too many open files, a disk that fails): it may be fine.
-class ReadError : public Error {
- public:
-  using Error::Error;
-};
-
 enum class Orientation : std::uint8_t {
   upright,   // as EXIF says that the picture is to be seen
   as_stored  // the file's rows as they are
@@ -40,7 +34,7 @@ Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, con
                       Orientation orientation = Orientation::upright);
 
 /// Reads and decodes a file. Messages name it. Errors: those of `decode`; a file that is missing, not readable, not an
-/// ordinary file, or larger than the limit; ReadError.
+/// ordinary file, or larger than the limit; TemporaryError.
 Image load(const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
 /// The same with decode_at_least.
 Image load_at_least(int side, const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);

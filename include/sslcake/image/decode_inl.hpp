@@ -68,9 +68,9 @@ inline Image decode_as_stored(const std::uint8_t* bytes, std::size_t size, int s
 [[noreturn]] inline void fail_to_read(const std::string& path, int error) {
   if (error == ENOENT) fail("image::load", path, ": no such file");
   if (error == EACCES || error == EPERM) fail("image::load", path, ": no permission to read it");
-  const std::string why = std::generic_category().message(error);
-  if (error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG) fail("image::load", path, ": ", why);
-  throw ReadError(concat("[image::load] ", path, ": cannot be read now: ", why, " (system error ", error, ')'));
+  const std::string text = concat("[image::load] ", path, ": cannot be read: ", std::generic_category().message(error));
+  if (is_temporary(error)) throw TemporaryError(text);
+  throw Error(text);
 }
 
 inline std::vector<std::uint8_t> read_picture_file(const std::string& path, std::int64_t max_bytes) {

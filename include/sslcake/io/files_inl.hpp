@@ -72,6 +72,7 @@ inline void flush_folder(const std::string& folder) {
 SSLCAKE_INLINE InputFile::InputFile(const std::string& path) : path_(path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0 && is_temporary(errno)) throw TemporaryError(concat("[read] cannot open ", path, ": ", detail::reason(errno)));
   if (descriptor_ < 0) fail("read", "cannot open ", path, ": ", detail::reason(errno));
   struct stat info {};
   if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {

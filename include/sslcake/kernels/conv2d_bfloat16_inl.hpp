@@ -4,6 +4,7 @@
 
 #include "../core/storage.hpp"
 #include "../core/threads.hpp"
+#include "conv2d.hpp"
 #include "conv2d_bfloat16.hpp"
 #include "conv2d_pairs.hpp"
 #include "conv_check.hpp"
@@ -56,8 +57,9 @@ inline bool bfloat16_winograd(const ConvShape& shape, bool input_grad) {
 /// Whether forward pass or input gradient is done on pairs of bfloat16. Groups of few channels leave most of a tile empty.
 inline bool takes_pairs(const ConvShape& s, bool input_grad) {
   const std::int64_t source = input_grad ? s.group_o() : s.group_c(), result = input_grad ? s.group_c() : s.group_o();
-  const bool enough = s.groups == 1 ? source > 0 : source >= 8 && result >= 8 && source % 2 == 0;
-  return variant().conv2d_pairs && enough;
+  const bool any = s.groups == 1 || variant().pairs_of_any_channels || source % 2 == 0;
+  const bool enough = s.groups == 1 ? source > 0 : source >= 8 && result >= 8;
+  return variant().conv2d_pairs && any && enough;
 }
 
 /// y (pixels,O) += bias (O); nothing if that is null.
@@ -81,7 +83,7 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, co
   const Workspace<float> wide_x(slices.images() * slices.x()), wide_y(slices.images() * slices.y());
   slices.each([&](std::int64_t n, const ConvShape& slice) {
     detail::widen(slice.n * slices.x(), x + n * slices.x(), wide_x.data());
-    variant().conv2d_forward(slice, wide_x.data(), w, wide_y.data());
+    conv2d_forward(slice, wide_x.data(), w, wide_y.data());  // by Winograd's transform where that pays
     detail::add_bias(slice, bias, wide_y.data());
     detail::narrow(slice.n * slices.y(), wide_y.data(), y + n * slices.y());
   });

@@ -26,7 +26,10 @@ class AnyEncoder {
     requires(Encoder<E> && !std::same_as<std::remove_cvref_t<E>, AnyEncoder>)
   AnyEncoder(E encoder) : held_(std::make_shared<Holder<E>>(std::move(encoder))) {}  // NOLINT: implicit on purpose
   AnyEncoder(const AnyEncoder& other) : held_(other.held_) {
-    if (held_ && detail::CloneScope::active()) held_ = held_->clone().held_;  // a member of what is being cloned
+    if (!held_ || !detail::CloneScope::active()) return;
+    auto& copy = detail::CloneScope::copy_of(held_.get());  // this is a member of what is being cloned
+    if (!copy) copy = held_->clone();
+    held_ = std::static_pointer_cast<Interface>(copy);
   }
   AnyEncoder(AnyEncoder&&) noexcept = default;
   AnyEncoder& operator=(AnyEncoder other) noexcept {
@@ -44,7 +47,11 @@ class AnyEncoder {
   void train(bool on = true) const { held().train(on); }
   void eval() const { train(false); }
   bool training() const { return held().training(); }
-  AnyEncoder clone() const { return held().clone(); }
+  AnyEncoder clone() const {
+    AnyEncoder own;
+    own.held_ = held().clone();
+    return own;
+  }
 
   /// "resnet18-w16"; "custom" for a class of the user's that has no config().
   std::string name() const;
@@ -63,13 +70,14 @@ class AnyEncoder {
     virtual Parameters parameters() const = 0;
     virtual void train(bool on) = 0;
     virtual bool training() const = 0;
-    virtual AnyEncoder clone() const = 0;
+    virtual std::shared_ptr<Interface> clone() const = 0;
     virtual std::optional<EncoderConfig> config() const = 0;
     virtual void fold() = 0;
   };
   template <class E>
   struct Holder final : Interface {
     explicit Holder(E e) : encoder(std::move(e)) {}
+    explicit Holder(const Holder& other, int) : encoder(nn::clone(other.encoder)), mode(other.mode) {}
     Features forward(const Tensor& images) override { return encoder.forward(images); }
     std::int64_t dim() const override { return encoder.dim(); }
     std::vector<std::int64_t> stage_dims() const override { return encoder.stage_dims(); }
@@ -83,7 +91,7 @@ class AnyEncoder {
       if constexpr (requires { { encoder.training() } -> std::convertible_to<bool>; }) return encoder.training();
       else return mode;
     }
-    AnyEncoder clone() const override { return AnyEncoder(nn::clone(encoder)); }
+    std::shared_ptr<Interface> clone() const override { return std::make_shared<Holder>(*this, 0); }
     std::optional<EncoderConfig> config() const override {
       if constexpr (requires { EncoderConfig(encoder.config()); }) return encoder.config();
       else return std::nullopt;

@@ -38,6 +38,8 @@ class CloneScope {
   CloneScope(const CloneScope&) = delete;
   CloneScope& operator=(const CloneScope&) = delete;
   static bool active();
+  /// Of what is no module: its copy so far, empty at first.
+  static std::shared_ptr<void>& copy_of(const void* original);
 
  private:
   bool outermost_;

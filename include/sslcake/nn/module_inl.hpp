@@ -30,7 +30,7 @@ struct ModuleData {
 };
 
 /// What the outermost CloneScope of a thread has copied so far.
-using Clones = std::unordered_map<const ModuleData*, std::shared_ptr<ModuleData>>;
+using Clones = std::unordered_map<const void*, std::shared_ptr<void>>;
 inline Clones*& current_clones() {
   static thread_local Clones* clones = nullptr;
   return clones;
@@ -38,7 +38,8 @@ inline Clones*& current_clones() {
 
 inline std::shared_ptr<ModuleData> copied(const std::shared_ptr<ModuleData>& original) {
   if (!original) return nullptr;
-  if (const auto found = current_clones()->find(original.get()); found != current_clones()->end()) return found->second;
+  if (const auto found = current_clones()->find(original.get()); found != current_clones()->end())
+    return std::static_pointer_cast<ModuleData>(found->second);
   auto copy = std::make_shared<ModuleData>(*original);  // the children, being modules, copy themselves the same way
   for (auto& p : copy->own) {
     const bool wanted = p.tensor.requires_grad();
@@ -58,6 +59,7 @@ SSLCAKE_INLINE CloneScope::~CloneScope() {
   current_clones() = nullptr;
 }
 SSLCAKE_INLINE bool CloneScope::active() { return current_clones() != nullptr; }
+SSLCAKE_INLINE std::shared_ptr<void>& CloneScope::copy_of(const void* original) { return (*current_clones())[original]; }
 
 }  // namespace detail
 

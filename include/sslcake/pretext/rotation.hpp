@@ -44,7 +44,7 @@ class Rotation {
     const Tensor h = in_module("encoder", [&] { return encoder_.forward(batch.images).pooled; });  // (4N,D)
     const Tensor logits = in_module("classifier", [&] { return classifier_.forward(h); });         // (4N,4)
     return {ops::cross_entropy(logits, batch.view_labels), std::log(4.0),
-            {{"accuracy", accuracy(logits, batch.view_labels)}}, h.detach()};
+            {{"accuracy", top1(logits, batch.view_labels)}}, h.detach()};
   }
 
   E encoder() const { return encoder_; }

@@ -69,9 +69,9 @@ struct EpochSums {
   }
 };
 
-/// How far the embeddings of a batch are spread out; one picture alone is not.
+/// How far the embeddings of a batch are spread out; one picture alone, or none, is not.
 inline Measurement meters_of(const Tensor& embedding) {
-  if (embedding.rank() > 0 && embedding.dim(0) == 1) return {};
+  if (embedding.rank() > 0 && embedding.dim(0) < 2) return {};
   const auto meters = eval::collapse(ops::cast(embedding, DType::float32));
   Measurement found{{{"deviation", meters.deviation}, {"effective_rank", meters.effective_rank}}, {}};
   if (meters.warning) found.warnings.push_back(meters.text);
@@ -123,17 +123,27 @@ inline pretext::Batch piece(const pretext::Batch& batch, std::int64_t begin, std
 /// What the pieces of a batch, which are of one size, tell together: the means of the metrics, all embeddings.
 inline pretext::Outcome join(const std::vector<pretext::Outcome>& pieces) {
   if (pieces.size() == 1) return pieces[0];
+  const NoGrad no_grad;
   EpochSums sums;
+  std::vector<pretext::Metric> tensors;  // sums, and in `value` of how many: nobody waits for them
   std::vector<Tensor> embeddings;
   for (const auto& p : pieces) {
-    auto metrics = p.metrics;
-    for (auto& m : metrics)
-      if (m.tensor.defined()) m = {m.name, m.tensor.item()};
     sums.add_step(0, p.chance);
-    sums.add(metrics);
+    for (const auto& m : p.metrics) {
+      if (!m.tensor.defined()) {
+        sums.add({m});
+        continue;
+      }
+      auto it = std::find_if(tensors.begin(), tensors.end(), [&](const auto& known) { return known.name == m.name; });
+      if (it == tensors.end()) it = tensors.insert(it, {m.name, m.tensor.detach()});
+      else it->tensor = ops::add(it->tensor, m.tensor.detach());
+      ++it->value;
+    }
     if (p.embedding.defined()) embeddings.push_back(p.embedding.detach());
   }
-  return {Tensor{}, sums.chance, sums.means(), embeddings.empty() ? Tensor{} : ops::concat(embeddings)};
+  auto metrics = sums.means();
+  for (const auto& m : tensors) metrics.push_back({m.name, ops::div(m.tensor, m.value)});
+  return {Tensor{}, sums.chance, metrics, embeddings.empty() ? Tensor{} : ops::concat(embeddings)};
 }
 
 inline bool finite_bits(double value) { return all_finite(scalar(value, DType::float64)); }

@@ -27,7 +27,7 @@ SSLCAKE_INLINE void check_options(const FitOptions& o, std::int64_t pictures, bo
   if (o.batch % o.accumulate != 0)
     fail("fit", "expected a batch that is a multiple of accumulate, got ", o.batch, " and ", o.accumulate);
   for (const auto& [key, value] : o.settings)  // they go into checkpoints, which hold Unicode only
-    if (!io::is_utf8(key) || !io::is_utf8(value)) fail("fit", "expected settings in UTF-8, got ", key, " = ", value);
+    if (!o.out.empty() && !(io::is_utf8(key) && io::is_utf8(value))) fail("fit", "expected settings in UTF-8, got ", key, " = ", value);
   if (o.resume && o.out.empty()) fail("fit", "expected an output folder to resume from, got none");
 }
 
@@ -83,7 +83,6 @@ SSLCAKE_INLINE std::string text_of(const augment::Recipe& recipe) {
   const auto& [mean, deviation] = recipe.normalisation();
   std::string text = std::to_string(recipe.width()) + " pixels";
   for (const auto& step : recipe.steps()) text += ", " + std::visit(StepText{}, step);
-  if (recipe.has_custom()) text += ", a custom function";  // which one, nobody can say
   if (recipe.quarter_turns() != 0) text += concat(", turned ", recipe.quarter_turns());
   text += StepText::join(", mean", {mean[0], mean[1], mean[2]});
   return text + StepText::join(", deviation", {deviation[0], deviation[1], deviation[2]});

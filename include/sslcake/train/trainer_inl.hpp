@@ -32,12 +32,13 @@ class Run {
     if (device_ != Device::cpu) guard_ = zeros({}, DType::int64, device_);
     std::set<const void*> seen, trained;
     Parameters once;  // tied weights have two names, but are clipped and averaged once
-    for (const auto& p : state_) {
-      if (p.tensor.numel() > 0 && !seen.insert(p.tensor.address()).second) continue;
-      once.push_back(p);
-      if (p.buffer) buffers_.add(p.tensor);
-      else trained.insert(p.tensor.address()), parameters_.push_back(p);
-    }
+    for (const bool buffers : {false, true})
+      for (const auto& p : state_) {
+        if (p.buffer != buffers || (p.tensor.numel() > 0 && !seen.insert(p.tensor.address()).second)) continue;
+        once.push_back(p);
+        if (p.buffer) buffers_.add(p.tensor);
+        else trained.insert(p.tensor.address()), parameters_.push_back(p);
+      }
     if (options.average > 0) average_.emplace(once, options.average);
     for (const auto& o : task_.optimizers) {
       base_lr_.push_back(o.lr());
@@ -82,9 +83,8 @@ class Run {
     auto found = list_checkpoints(checkpoint_folder());
     if (!found.empty() && !options_.resume)
       fail("fit", options_.out, " holds checkpoints of an earlier run; resume it, or choose another output folder");
-    std::int64_t log_bytes = 0;
-    if (!found.empty()) log_bytes = restore(found);
-    else if (options_.resume) note(options_.out + " holds no checkpoint yet: starting from the beginning");
+    const std::int64_t log_bytes = found.empty() ? 0 : restore(found);
+    if (found.empty() && options_.resume) note(options_.out + " holds no checkpoint yet: starting from the beginning");
     log_.open(options_.out + "/metrics.jsonl", log_bytes);
   }
   std::string checkpoint_folder() const { return options_.out + "/checkpoint"; }
@@ -137,8 +137,7 @@ class Run {
       results_.push_back(std::move(result));
     }
     clear_grads(parameters_);
-    ++step_, ++epoch_step_;
-    window_pictures_ += options_.batch, epoch_pictures_ += options_.batch;
+    ++step_, ++epoch_step_, window_pictures_ += options_.batch, epoch_pictures_ += options_.batch;
     if (average_) average_->update();
     if (task_.after_step) task_.after_step({step_, steps_});
     collect(device_ == Device::cpu ? 0 : most_in_flight);
@@ -156,6 +155,7 @@ class Run {
       if (result.turn == 0) sums_.add_step(loss, result.chance), metrics_.clear();
       sums_.add(result.metrics);
       metrics_.insert(metrics_.end(), result.metrics.begin(), result.metrics.end());
+      if (result.epoch_step == 0) check_metric_names(metrics_);  // those of all turns
       const bool last = result.turn + 1 == static_cast<int>(task_.optimizers.size());
       if (last && result.step % std::max<std::int64_t>(options_.log_steps, 1) == 0) log_step(result);
     }
@@ -174,7 +174,9 @@ class Run {
     lr_ = result.lr;
     // This step was counted, but not made; so were those after it.
     for (const auto& r : results_) task_.optimizers[static_cast<std::size_t>(r.turn)].forget_step();
-    data::Loader loader(dataset_, task_.views, loader_options());
+    auto once = loader_options();
+    once.resident = 0;  // the data set is on the GPU already
+    data::Loader loader(dataset_, task_.views, once);
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
     loader.next(batch);

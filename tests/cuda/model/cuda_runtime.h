@@ -4,7 +4,8 @@
 //
 // A block's threads are fibers of one system thread, switched at barriers and at instructions of a whole warp; blocks run one
 // after the other. SSLCAKE_MODEL_ORDER=reverse (or a number: a seed) changes in which order the threads of a block run, which
-// a kernel without races does not notice. Fresh memory, shared or global, is full of NaN.
+// a kernel without races does not notice. Fresh memory is full of NaN, global and, where the launch gives its size, shared; shared
+// arrays of a fixed size keep what the block before has left in them.
 //
 // SSLCAKE_MODEL_REFUSES=device, driver, architecture or code gives the errors of a machine without a GPU, with a driver or a GPU
 // that is too old, and of a program without code for the GPU; SSLCAKE_MODEL_MEMORY=N has so many MiB, and

@@ -3,6 +3,7 @@
 //
 // Nothing here waits for the GPU but copies to the host, `take` and `synchronize`, and `upload` where the ring's oldest
 // buffer is still on its way.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -44,7 +45,7 @@ class Allocator {
 
   void* allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    const std::size_t size = caches_ ? round_up(bytes, alignment) : bytes + (bytes == 0);
+    const std::size_t asked = bytes + (bytes == 0), size = caches_ ? round_up(asked, alignment) : asked;
     const bool small = size <= small_limit;
     Block* block = find(size, small);
     if (!block) {
@@ -110,10 +111,12 @@ class Allocator {
     if (it == list.end()) {
       const std::size_t segment = !caches_ ? size : small ? small_segment : round_up(size, granule);
       void* data = nullptr;
-      if (cudaMalloc(&data, segment) != cudaSuccess) {
+      const cudaError_t error = cudaMalloc(&data, segment);
+      if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         return nullptr;
       }
+      check(error, "allocate");  // what an earlier kernel did wrong is told here, too
       ++calls_;
       from_driver_ += segment;
       add({static_cast<char*>(data), segment, true, small});
@@ -284,6 +287,12 @@ void convert(DType from_type, const void* from, DType to_type, void* to, std::in
 void add(DType type, std::int64_t n, void* to, const void* from) { table().elementwise.add_into(type, n, to, from); }
 bool all_finite(DType type, std::int64_t n, const void* x) {
   if (!is_floating(type)) return true;
+  if (type == DType::float64) {  // losses and norms: few
+    std::vector<std::uint64_t> words(static_cast<std::size_t>(n));
+    copy(words.data(), Device::cpu, x, Device::cuda, words.size() * sizeof(std::uint64_t));
+    constexpr std::uint64_t exponent = 0x7ff0000000000000u;
+    return std::none_of(words.begin(), words.end(), [](std::uint64_t word) { return (word & exponent) == exponent; });
+  }
   int found = 0;
   const Scratch<int> flag(1);
   check(cudaMemsetAsync(flag.data(), 0, sizeof found, stream()), "all_finite");

@@ -25,7 +25,7 @@ class TiledWeightGrad {
   TiledWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy)
       : whole_(detail::forward_correlation(s, false)), patches_(detail::takes_patches(whole_)),
         c_(patches_ ? detail::patches(whole_) : detail::flattened(whole_)), x_(x), dy_(dy), outputs_(s.group_o()), columns_(c_.source_channels),
-        taps_(static_cast<std::int64_t>(c_.taps.size())), most_units_(taps_ == 1 ? 8 : 4), o_parts_(units(units(s.o, 32), most_units_)),
+        taps_(static_cast<std::int64_t>(c_.taps.size())), most_units_(taps_ == 1 ? 8 : 4), o_parts_(units(units(outputs_, 32), most_units_)),
         c_parts_(units(units(columns_, 32), most_units_)),
         // A pad of 16 numbers, or all pairs' lines of some channels would meet in a few sets of the first cache.
         depth_(std::min(units(columns_, 32), most_units_) * 32 + 16),
