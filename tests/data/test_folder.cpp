@@ -14,6 +14,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// While it lives, no file can be opened beyond so many.
+struct FewFiles {
+  rlimit before{};
+  explicit FewFiles(rlim_t most) {
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit now{most, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~FewFiles() { setrlimit(RLIMIT_NOFILE, &before); }
+};
+
 /// A PNG file of one grey level.
 std::vector<std::uint8_t> png(std::uint8_t level, int width = 4, int height = 3) {
   return image::encode_png(image::Image(width, height, 3, level));
@@ -159,31 +170,25 @@ TEST_CASE("where the system, not the picture, is why it cannot be read, the pict
   const data::ImageFolder set(scratch.path);
   std::string message;
   bool passed_over = false;
-  {
-    rlimit before{};
-    getrlimit(RLIMIT_NOFILE, &before);
-    const rlimit none{0, before.rlim_max};  // no file can be opened
-    setrlimit(RLIMIT_NOFILE, &none);
-    try {
-      set.image(1);
-    } catch (const data::UnreadablePicture&) {
-      passed_over = true;
-    } catch (const Error& error) {
-      message = error.what();
-    }
-    setrlimit(RLIMIT_NOFILE, &before);
+  try {
+    const FewFiles none(0);
+    set.image(1);
+  } catch (const data::UnreadablePicture&) {
+    passed_over = true;
+  } catch (const Error& error) {
+    message = error.what();
   }
   CHECK_FALSE(passed_over);
   CHECK(contains(message, "b.png: cannot be read: "));
   CHECK(set.skipped().empty());
   CHECK(set.image(1).width > 0);
-  rlimit before{};  // the same while the folder is looked through
-  getrlimit(RLIMIT_NOFILE, &before);
-  for (rlim_t files = 4; files < 12; ++files) {
-    const rlimit few{files, before.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &few);
-    const auto text = message_of([&] { CHECK(data::ImageFolder(scratch.path).size() == 2); });
-    setrlimit(RLIMIT_NOFILE, &before);
+  for (rlim_t most = 4; most < 12; ++most) {  // the same while the folder is looked through
+    std::int64_t found = 2;
+    const auto text = message_of([&] {
+      const FewFiles few(most);
+      found = data::ImageFolder(scratch.path).size();
+    });
+    CHECK(found == 2);
     if (!text.empty()) CHECK((contains(text, "cannot list") || contains(text, "cannot open") || contains(text, "cannot be read")));
   }
 }
