@@ -77,6 +77,7 @@ class AnyEncoder {
   template <class E>
   struct Holder final : Interface {
     explicit Holder(E e) : encoder(std::move(e)) {}
+    /// A clone, made in place: an encoder with members that cannot be moved would be copied once more on the way.
     explicit Holder(const Holder& other, int) : encoder(nn::clone(other.encoder)), mode(other.mode) {}
     Features forward(const Tensor& images) override { return encoder.forward(images); }
     std::int64_t dim() const override { return encoder.dim(); }
