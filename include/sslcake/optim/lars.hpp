@@ -6,8 +6,9 @@
 //   v ← momentum · v + r · lr · g
 //   w ← w - v                             (Nesterov: w - momentum · v - r · lr · g)
 //
-// Biases and the scales and shifts of norms have neither decay (unless their group has its own) nor the ratio r: r = 1. Unlike in sgd.hpp the learning
-// rate is inside of v. The original paper divides by ‖g‖ + weight_decay ‖w‖, each norm taken before they are added.
+// Biases and the scales and shifts of norms have neither decay (unless their group has its own) nor the ratio r: r = 1. Unlike
+// in sgd.hpp the learning rate is inside of v. The original paper divides by ‖g‖ + weight_decay ‖w‖, each norm taken before
+// they are added.
 #pragma once
 
 #include "optimizer.hpp"
