@@ -193,9 +193,38 @@ TEST_CASE("where the system, not the picture, is why it cannot be read, the pict
   }
 }
 
+TEST_CASE("a picture that is gone is one; where others are gone too, it is no picture's fault") {
+  const Scratch scratch;
+  for (const char* name : {"in/a.png", "in/b.png", "in/c.png"}) scratch.write(name, png(1));
+  const data::ImageFolder set(scratch / "in");
+  fs::remove(scratch / "in/b.png");
+  CHECK_THROWS_AS(set.image(1), data::UnreadablePicture);
+  CHECK(set.skipped().size() == 1);
+  fs::rename(scratch / "in", scratch / "away");
+  for (int i = 0; i < 2; ++i)
+    CHECK_THROWS_WITH_AS(set.image(0), doctest::Contains("can no longer be opened, and others neither"), TemporaryError);
+  CHECK(set.skipped().size() == 1);
+  fs::rename(scratch / "away", scratch / "in");
+  CHECK(set.image(0).width > 0);
+}
+
+TEST_CASE("names that resemble those of splits are not taken for classes") {
+  const std::pair<const char*, const char*> pairs[] = {{"train", "valid"}, {"Train", "Test"}, {"training", "validation"}};
+  for (const auto& [train, test] : pairs) {
+    const Scratch scratch;
+    scratch.write(concat(train, "/cat/1.png"), png(1));
+    scratch.write(concat(test, "/cat/1.png"), png(1));
+    scratch.write("more/cat/1.png", png(1));
+    CHECK(contains(message_of([&] { data::ImageFolder(scratch.path); }),
+                   concat("to be called 'train', 'val' and 'test', found '", train, "' and '", test, "'")));
+    CHECK(data::ImageFolder(scratch / train).size() == 1);
+  }
+}
+
 TEST_CASE("missing, empty and useless folders have messages of their own") {
   const Scratch scratch;
   CHECK(contains(message_of([&] { data::ImageFolder(scratch / "none"); }), "there is no folder"));
+  CHECK(contains(message_of([] { data::ImageFolder("~/none"); }), "write $HOME"));
   CHECK(contains(message_of([&] { data::ImageFolder(scratch.path); }), "is empty"));
   scratch.write("a.txt", "text");
   CHECK(contains(message_of([&] { data::ImageFolder(scratch / "a.txt"); }), "is a file"));
@@ -271,6 +300,7 @@ TEST_CASE("decode_size: at a fraction while the shorter side stays that long, an
   CHECK(size_of({.decode_size = 11}) == std::pair(15, 11));
   CHECK(size_of({.short_side = 15, .decode_size = 1}) == std::pair(21, 15));
   CHECK(contains(message_of([&] { size_of({.decode_size = -1}); }), "decode_size of at least 1, or 0 to decode in full, got -1"));
+  CHECK(contains(message_of([&] { size_of({.short_side = -5}); }), "short_side of at least 1, or 0 to keep the size, got -5"));
 }
 
 TEST_CASE("photographs: a folder with train and val") {

@@ -28,9 +28,11 @@ class TemporaryError : public Error {
  public:
   using Error::Error;
 };
-/// Whether a number of errno is of that kind: too many open files, memory short, interrupted.
+/// Whether a number of errno is of that kind: too many open files, memory short, interrupted, a file server that is away.
 inline bool is_temporary(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+  for (const int one : {EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN, ESTALE, ENOTCONN, ETIMEDOUT, EHOSTDOWN, ENODEV})
+    if (error == one) return true;
+  return false;
 }
 
 /// One piece of a message: text, a character, a number, true or false, anything with `.str()` (shapes), or an enumeration

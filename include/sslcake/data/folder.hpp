@@ -5,7 +5,8 @@
 //   photos/train/cat/1.jpg           a level of train, val and test above it is the split
 //
 // The level of splits is recognised where every folder has one of these three names, or where `train` stands beside `val`
-// or `test` (a lone `train` among other folders is a class of railway pictures). Split::test is `test`, or `val` where
+// or `test` (a lone `train` among other folders is a class of railway pictures). Names that only resemble these (`Train`
+// beside `valid`) are an error: they would be taken for classes. Split::test is `test`, or `val` where
 // there is no `test`. Classes are numbered in the order of their names, over all splits together.
 //
 // The order of the pictures is that of their paths, byte by byte: it depends neither on the file system nor on the locale.
@@ -35,7 +36,8 @@ class ImageFolder : public Dataset {
   SSLCAKE_INLINE ~ImageFolder() override;
   SSLCAKE_INLINE std::int64_t size() const override;
   /// Throws UnreadablePicture (Error where `strict`) with the file's name and what is wrong with it;
-  /// TemporaryError where the system could not open it just then, which says nothing about the picture and ends a run.
+  /// TemporaryError where the system could not open it just then, or can open none any more, which says nothing about the
+  /// picture and ends a run.
   SSLCAKE_INLINE image::Image image(std::int64_t i) const override;
   SSLCAKE_INLINE std::int64_t label(std::int64_t i) const override;
   /// The path below the folder that was opened, for example "train/cat/1.jpg".

@@ -77,6 +77,20 @@ inline std::vector<std::string> split_folders(const std::vector<std::string>& fo
   return splits.size() == folders.size() || (train && splits.size() > 1) ? splits : std::vector<std::string>{};
 }
 
+/// Two names of folders that look like a level of splits and are none ("train" and "valid", "Train" and "Test"), or nothing.
+inline std::vector<std::string> misspelt_splits(const std::vector<std::string>& folders) {
+  std::vector<std::string> training, testing;
+  for (const auto& name : folders) {
+    std::string small = name;
+    for (auto& c : small)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (small == "train" || small == "training") training.push_back(name);
+    for (const char* one : {"val", "valid", "validation", "dev", "test", "testing"})
+      if (small == one) testing.push_back(name);
+  }
+  return training.empty() || testing.empty() ? std::vector<std::string>{} : std::vector{training[0], testing[0]};
+}
+
 /// At most five names with their reasons, for a message.
 inline std::string first_few(const std::vector<Skipped>& skipped) {
   std::string text;
@@ -107,6 +121,27 @@ struct ImageFolder::State {
     auto picture = options.decode_size > 0 ? image::load_at_least(std::max(options.decode_size, options.short_side), path) : image::load(path);
     const bool large = options.short_side > 0 && std::min(picture.width, picture.height) > options.short_side;
     return large ? image::resize_short_side(picture, options.short_side) : picture;
+  }
+
+  bool opens(std::size_t i) const {
+    try {
+      const io::InputFile only_opened(detail::join(root, paths[i]));
+      return true;
+    } catch (const TemporaryError&) {
+      throw;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+  /// Fails where not only picture `i` is gone: a disk that was taken out, a folder that was renamed. Its pictures are not
+  /// unreadable, and to go on with those that are in memory would train on a few of them in silence.
+  void expect_others_open(std::size_t i) const {
+    constexpr std::size_t probes = 8;
+    if (opens(i)) return;
+    for (std::size_t k = 0; k < probes; ++k)
+      if (const auto other = k * paths.size() / probes; other != i && opens(other)) return;
+    throw TemporaryError(concat("[ImageFolder] '", detail::join(root, paths[i]), "' can no longer be opened, and others neither; put the "
+                                "pictures of '", root, "' back in their place, then go on with resume"));
   }
 
   /// Keeps the files that start like a picture; the others are ignored, or skipped where their name claims one.
@@ -150,10 +185,12 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
   auto& s = *state_;
   s.root = path.empty() ? "." : path;
   s.options = options;
+  if (options.short_side < 0) fail("ImageFolder", "expected a short_side of at least 1, or 0 to keep the size, got ", options.short_side);
   if (options.decode_size < 0) fail("ImageFolder", "expected a decode_size of at least 1, or 0 to decode in full, got ", options.decode_size);
   image::jpeg_decoder();  // a wrong SSLCAKE_JPEG is an error here, and not that of each picture
   if (io::is_file(s.root)) fail("ImageFolder", "expected a folder of pictures, '", path, "' is a file");
-  if (!io::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path");
+  if (!io::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path",
+                                     path.starts_with("~/") ? " (a shell expands ~ at the beginning of a word only: write $HOME)" : "");
   const auto top = detail::list_visible(s.root);
   if (!top.error.empty()) fail("ImageFolder", "cannot list the folder '", path, "': ", top.error);
   if (top.folders.empty() && top.files.empty())
@@ -161,6 +198,9 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
 
   const auto splits = detail::split_folders(top.folders);
   std::string inner;  // the split's folder
+  if (const auto names = detail::misspelt_splits(top.folders); splits.empty() && !names.empty())
+    fail("ImageFolder", "expected the parts of a data set to be called 'train', 'val' and 'test', found '", names[0], "' and '",
+         names[1], "' in '", path, "'; rename them, or give the path of one of them");
   if (splits.empty() && options.split == Split::test)
     fail("ImageFolder", "expected a folder 'test' or 'val' in '", path, "' to test on, found none; ",
          "sort the pictures into 'train' and 'test', or hold some of them out (data::hold_out)");
@@ -232,6 +272,7 @@ SSLCAKE_INLINE image::Image ImageFolder::image(std::int64_t i) const {
     } catch (const Error& error) {
       reason = error.what();
     }
+    s.expect_others_open(static_cast<std::size_t>(i));
     const std::lock_guard lock(s.mutex);
     s.unreadable.emplace(path, reason);
   }

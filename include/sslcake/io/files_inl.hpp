@@ -89,6 +89,7 @@ SSLCAKE_INLINE void InputFile::read(std::uint64_t offset, void* to, std::uint64_
   while (bytes > 0) {
     const auto part = ::pread(descriptor_, p, bytes < (1u << 30) ? bytes : (1u << 30), static_cast<off_t>(offset));
     if (part < 0 && errno == EINTR) continue;
+    if (part < 0 && is_temporary(errno)) throw TemporaryError(concat("[read] cannot read ", path_, ": ", detail::reason(errno)));
     if (part < 0) fail("read", "cannot read ", path_, ": ", detail::reason(errno));
     if (part == 0) fail("read", path_, " ends at byte ", offset, ", ", bytes, " bytes too early; it may be incomplete or was changed meanwhile");
     p += part;
