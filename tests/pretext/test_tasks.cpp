@@ -82,6 +82,7 @@ TEST_CASE("SimCLR: a step of training lowers the loss of its batch") {
 
 TEST_CASE("SimCLR: a temperature that makes no sense is refused") {
   for (const float t : {0.0f, -1.0f, std::nanf("")}) CHECK_THROWS_AS(Simclr(small_encoder(), {.temperature = t}), Error);
+  CHECK_THROWS_WITH_AS(Simclr(small_encoder(), {.hidden = -5}), doctest::Contains("hidden width of at least 1"), Error);
 }
 
 TEST_CASE("SimCLR: a batch of one picture has nothing to compare it with, and is refused") {
@@ -138,4 +139,6 @@ TEST_CASE("accuracy refuses labels that are not one for each row") {
 TEST_CASE("accuracy counts the rows whose largest logit is the label's") {
   const auto logits = from_vector<float>({3, 2}, {1, 0, 0, 1, 2, 3});
   CHECK(pretext::accuracy(logits, from_vector<std::int64_t>({3}, {0, 0, 1})) == doctest::Approx(2.0 / 3));
+  const auto broken = from_vector<float>({2, 3}, {1, std::nanf(""), 2, 3, 4, std::nanf("")});  // the first NaN, as on a GPU
+  CHECK(pretext::accuracy(broken, from_vector<std::int64_t>({2}, {1, 2})) == 1);
 }

@@ -18,7 +18,7 @@
 namespace sslcake::inline v0::pretext {
 
 struct RotationOptions {
-  augment::Recipe recipe;  // applied before the turn; must give square pictures. Flips and colour must not be needed to tell up from down
+  augment::Recipe recipe;  // applied before the turn: no flips or colours that hide which way is up
 };
 
 template <nn::Encoder E>

@@ -20,7 +20,7 @@ namespace sslcake::inline v0::pretext {
 
 struct SimCLROptions {
   float temperature = 0.5f;       // best value on CIFAR-10 (paper, appendix B.9)
-  std::int64_t projection = 128;  // width of z (section 4.2)
+  std::int64_t projection = 128;  // width of z (section 2.3)
   std::int64_t hidden = 0;        // width inside the head; 0: as wide as the encoder's output
   augment::SimclrOptions augmentation = {};
 };
@@ -30,13 +30,15 @@ class SimCLR {
  public:
   using Options = SimCLROptions;
 
-  /// Trains `encoder` (a shared handle) under a new projection head. Errors: temperature not in (0, 1e6).
+  /// Trains `encoder` (a shared handle) under a new projection head. Errors: temperature not in (0, 1e6), widths
+  /// below 1 (hidden: 0 is the encoder's).
   explicit SimCLR(E encoder, Options options = {})
       : encoder_(std::move(encoder)),
         projection_({encoder_.dim(), options.hidden > 0 ? options.hidden : encoder_.dim(), options.projection}),
         options_(options) {
     if (!(options_.temperature > 0 && options_.temperature < 1e6f))
       fail("SimCLR", "expected a temperature above 0 and below 1e6, got ", options_.temperature);
+    if (options_.hidden < 0) fail("SimCLR", "expected a hidden width of at least 1, or 0 for the encoder's, got ", options_.hidden);
   }
 
   /// Two independent draws of the same recipe.
@@ -58,6 +60,7 @@ class SimCLR {
     return {result.loss, ops::nt_xent_chance(z.dim(0)), {{"agreement", result.agreement}}, h.detach()};
   }
 
+  std::map<std::string, std::string> settings() const { return {{"temperature", optim::detail::exact(options_.temperature)}}; }
   E encoder() const { return encoder_; }
   Parameters parameters() const { return trained_parameters(modules()); }
   const Options& options() const { return options_; }

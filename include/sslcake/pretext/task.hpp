@@ -10,18 +10,20 @@
 //
 // The trainer looks for optional members and uses those that it finds:
 //
-//   void before_epoch(const EpochContext&)   relabel the data, reset a head (DeepCluster, SwAV)
+//   void before_epoch(const EpochContext&)   relabel the data, reset a head (DeepCluster, SwAV): by new numbers in the old
+//                                            tensors, which the optimisers hold
 //   void after_step(const StepContext&)      move averaged copies, queues (MoCo, BYOL, DINO); on a GPU it may be called for
 //                                            up to four steps more after one that was not finite, before that is noticed
 //   Optimizers optimizers(); Outcome loss(const Batch&, int turn)   several optimisers stepped in turn (a GAN's two)
 //   Parameters state()                       tensors besides the modules' that a checkpoint must hold
+//   std::map<std::string, std::string> settings() const   what a resume must find unchanged: a temperature, say
 //   static constexpr bool couples_batch      false where the loss is a mean over samples that do not see each other;
 //                                            only then may a batch be cut into pieces. Default: true, the safe answer.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +33,7 @@
 #include "../data/dataset.hpp"
 #include "../data/loader.hpp"
 #include "../ops/on_device.hpp"
+#include "../ops/reduce.hpp"
 #include "../optim/optimizer.hpp"
 
 namespace sslcake::inline v0::pretext {
@@ -87,11 +90,10 @@ inline Parameters all_state(const Modules& modules) {
   return out;
 }
 
-/// Those of them that are trained: what an optimiser gets.
+/// Those of them that are trained: what an optimiser gets. Neither buffers nor what is frozen, and shared ones once.
 inline Parameters trained_parameters(const Modules& modules) {
-  Parameters out;
-  for (auto& p : all_state(modules))
-    if (!p.buffer) out.push_back(std::move(p));
+  Parameters out = each_once(all_state(modules));
+  std::erase_if(out, [](const Parameter& p) { return p.buffer || !p.tensor.requires_grad(); });
   return out;
 }
 
@@ -102,7 +104,7 @@ auto in_module(const char* name, F&& forward) {
   return forward();
 }
 
-/// Share of the rows of logits (N,C) whose largest entry (the first of equals) is the label's (N): one element, on their device
+/// Share of the rows of logits (N,C) whose largest entry (the first of equals, the first NaN if there is one) is the label's (N): one element, on their device
 /// (there float32), so that nobody waits for it.
 inline Tensor top1(const Tensor& logits, const Tensor& labels) {
   if (logits.rank() != 2) fail("accuracy", "expected logits (N,C), got ", logits.shape());
@@ -117,13 +119,10 @@ inline Tensor top1(const Tensor& logits, const Tensor& labels) {
                                        static_cast<float*>(share.mutable_address()));
     return share;
   }
-  const auto scores = logits.to_vector<float>();
+  const auto named = ops::argmax(logits.detach(), 1).to_vector<std::int64_t>();
   const auto truth = labels.to_vector<std::int64_t>();
   std::int64_t right = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto row = scores.begin() + i * classes;
-    right += std::max_element(row, row + classes) - row == truth[static_cast<std::size_t>(i)];
-  }
+  for (std::size_t i = 0; i < named.size(); ++i) right += named[i] == truth[i];
   return scalar(n ? static_cast<double>(right) / static_cast<double>(n) : 0, DType::float64);
 }
 /// The same as a number. On CUDA, reading it waits.
@@ -153,6 +152,8 @@ template <class T>
 concept HasOptimizers = requires(T& task) { { task.optimizers() } -> std::convertible_to<Optimizers>; };
 template <class T>
 concept HasState = requires(T& task) { { task.state() } -> std::convertible_to<Parameters>; };
+template <class T>
+concept HasSettings = requires(T& task) { { task.settings() } -> std::convertible_to<std::map<std::string, std::string>>; };
 
 /// Whether a batch of the task must not be cut into pieces.
 template <class T>

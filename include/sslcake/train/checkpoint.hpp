@@ -18,7 +18,7 @@
 namespace sslcake::inline v0::train {
 
 /// Raised when a checkpoint's layout changes; older ones are refused with a readable message.
-inline constexpr int checkpoint_format = 1;
+inline constexpr int checkpoint_format = 2;
 
 struct Checkpoint {
   std::vector<std::pair<std::string, Tensor>> tensors;  // "model.encoder.conv1.weight", "optimizer0...", "average...", "task..."
@@ -39,7 +39,7 @@ void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpo
 /// folder's name and cannot be listed.
 std::vector<std::string> list_checkpoints(const std::string& folder);
 
-/// Reads one. Errors: damaged file, another format number.
+/// Reads one. Errors: damaged file (its numbers have a checksum), another format number.
 Checkpoint load_checkpoint(const std::string& path);
 /// Reads the first of them that is whole, and moves its path to the front; `note` hears of those that are not. Errors: none is.
 Checkpoint load_newest(std::vector<std::string>& paths, const std::function<void(const std::string&)>& note);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cstring>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -39,6 +41,25 @@ inline bool is_checkpoint_name(std::string_view name) {
   name = name.substr(begin.size(), name.size() - begin.size() - end.size());
   return std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
+
+/// A number that changes with any bit of the tensors: each step is one-to-one in what came before it and in the word it takes.
+inline std::string checksum(const StateDict& tensors) {
+  std::uint64_t sum = 0;
+  const auto take = [&sum](std::uint64_t word) { sum = std::rotl((sum ^ word) * 0x9e3779b97f4a7c15u, 29); };
+  std::map<std::string_view, const Tensor*> sorted;  // a file has an order of its own
+  for (const auto& [name, tensor] : tensors) sorted[name] = &tensor;
+  for (const auto& [name, tensor] : sorted) {
+    for (const char c : name) take(static_cast<unsigned char>(c));
+    const auto* bytes = static_cast<const unsigned char*>(tensor->raw());
+    const std::size_t count = tensor->bytes();
+    for (std::size_t i = 0; i < count; i += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes + i, std::min<std::size_t>(8, count - i));
+      take(word);
+    }
+  }
+  return std::to_string(sum);
+}
 }  // namespace detail
 
 SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& folder) {
@@ -55,11 +76,12 @@ SSLCAKE_INLINE std::vector<std::string> list_checkpoints(const std::string& fold
 SSLCAKE_INLINE void save_checkpoint(const std::string& folder, std::int64_t step, const Checkpoint& checkpoint) {
   io::make_folders(folder);
   io::SafeTensors file;
-  file.tensors = checkpoint.tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) file.tensors.emplace_back(name, tensor.to(Device::cpu));
   file.metadata = checkpoint.facts;
   for (const auto& [key, value] : surroundings()) file.metadata[key] = value;
   for (const auto& [key, value] : checkpoint.settings) file.metadata["setting." + key] = value;
   file.metadata["checkpoint_format"] = std::to_string(checkpoint_format);
+  file.metadata["checksum"] = detail::checksum(file.tensors);
   file.metadata["library"] = "sslcake " SSLCAKE_VERSION_STRING;
 
   std::string number = std::to_string(step);
@@ -82,6 +104,8 @@ SSLCAKE_INLINE Checkpoint load_checkpoint(const std::string& path) {
   if (format->second != std::to_string(checkpoint_format))
     fail("resume", path, " has checkpoint format ", format->second, ", this library (", SSLCAKE_VERSION_STRING, ") reads format ",
          checkpoint_format, "; continue the run with the version that began it: ", file.metadata["library"]);
+  if (file.metadata["checksum"] != detail::checksum(file.tensors))
+    fail("resume", path, " is damaged: its numbers have another checksum than was written with them");
   Checkpoint checkpoint;
   checkpoint.tensors = std::move(file.tensors);
   for (const auto& [key, value] : file.metadata) {

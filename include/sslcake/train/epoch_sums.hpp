@@ -63,11 +63,20 @@ struct EpochSums {
     for (const auto& [key, value] : c.facts) {
       if (!key.starts_with("sum.metric.")) continue;
       const std::string name = key.substr(11), count = "sum.count." + name.substr(0, 4);
-      if (c.facts.count(count)) metrics.push_back({name.substr(5), c.real(key), c.integer(count)});
-      else metrics.push_back({name, c.real(key), steps});  // as it was once written
+      metrics.push_back({name.substr(5), c.real(key), c.integer(count)});
     }
   }
 };
+
+/// Fails where a task has put other tensors into its modules: optimisers and checkpoints hold those of the beginning.
+inline void expect_same_tensors(const Parameters& begun, const Parameters& now) {
+  const bool same = std::equal(begun.begin(), begun.end(), now.begin(), now.end(), [](const Parameter& a, const Parameter& b) {
+    return a.name == b.name && a.tensor.address() == b.tensor.address();
+  });
+  if (!same)
+    fail("fit", "expected before_epoch to leave the task its tensors, got other ones in modules(), which no optimiser would train; "
+                "to reset a head, copy new numbers into the old one: head.load_state(io::to_state_dict(fresh.state()))");
+}
 
 /// How far the embeddings of a batch are spread out; one picture alone, or none, is not.
 inline Measurement meters_of(const Tensor& embedding) {
@@ -160,6 +169,7 @@ inline pretext::Outcome run_pieces(const std::function<pretext::Outcome(const pr
     if (part.images.dtype() != precision) part.images = ops::cast(part.images, precision);
     auto& outcome = outcomes.emplace_back(loss_of(part, turn));
     if (check_names) check_metric_names(outcome.metrics);
+    if (!outcome.loss.defined()) fail("fit", "expected a loss of one element, got an undefined tensor");
     if (outcome.loss.numel() != 1) fail("fit", "expected a loss of one element, got shape ", outcome.loss.shape());
     if (device == Device::cpu) {
       const double value = outcome.loss.item();

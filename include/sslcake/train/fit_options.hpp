@@ -59,7 +59,8 @@ void check_options(const FitOptions& options, std::int64_t pictures, bool couple
 
 /// What a resume must find unchanged, numbers to their last digit. Threads and kernels may differ; that is said, not refused.
 std::map<std::string, std::string> settings_of(const FitOptions& options, std::int64_t pictures, const pretext::Views& views,
-                                               const pretext::Optimizers& optimizers);
+                                               const pretext::Optimizers& optimizers,
+                                               const std::map<std::string, std::string>& of_task = {});
 
 /// What a recipe is made of, "32 pixels, RandomResizedCrop 0.08 1 0.75 1.3333334, Flip 0.5, mean ...", but for a custom
 /// function, which has no text.

@@ -32,9 +32,11 @@ SSLCAKE_INLINE void check_options(const FitOptions& o, std::int64_t pictures, bo
 }
 
 SSLCAKE_INLINE std::map<std::string, std::string> settings_of(const FitOptions& o, std::int64_t pictures,
-                                                              const pretext::Views& views, const pretext::Optimizers& optimizers) {
+                                                              const pretext::Views& views, const pretext::Optimizers& optimizers,
+                                                              const std::map<std::string, std::string>& of_task) {
   using optim::detail::exact;
   auto settings = o.settings;
+  settings.insert(of_task.begin(), of_task.end());  // what a program says of the same is kept
   settings["epochs"] = std::to_string(o.epochs);
   settings["batch"] = std::to_string(o.batch);
   settings["seed"] = std::to_string(o.seed);

@@ -45,7 +45,9 @@ struct StepResult {
   void fetch(const pretext::Outcome& outcome, const Tensor& loss, const Tensor& guard) {
     metrics = outcome.metrics;
     chance = outcome.chance;
-    std::vector<Tensor> wanted{loss};
+    std::vector<Tensor> wanted;
+    wanted.reserve(2 + metrics.size());  // and GCC 14 sees that what follows fits
+    wanted.push_back(loss);
     guarded = guard.defined();
     if (guarded) wanted.push_back(guard);
     for (const auto& m : metrics)

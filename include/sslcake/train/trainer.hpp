@@ -1,6 +1,6 @@
 // The training loop.
 //
-//   auto trainer = train::Trainer{task, optim::SGD{task.parameters(), {.lr = 0.06f, .momentum = 0.9f}}};
+//   auto trainer = train::Trainer{task, optim::SGD{task.parameters(), {.lr = 0.06, .momentum = 0.9}}};
 //   trainer.fit(photos, {.epochs = 100, .batch = 256, .out = "runs/first"});
 //
 // With an output folder it writes metrics.jsonl and checkpoint/, and `resume` continues a run bit for bit: weights,
@@ -28,6 +28,8 @@ struct TaskHandle {
   std::function<void(const pretext::EpochContext&)> before_epoch;
   std::function<void(const pretext::StepContext&)> after_step;
   std::function<Parameters()> state;
+  std::function<pretext::Modules()> modules_now;
+  std::map<std::string, std::string> settings;  // of the task
 };
 
 FitResult fit(TaskHandle& task, const data::Dataset& dataset, const FitOptions& options);
@@ -42,7 +44,8 @@ class Trainer {
   /// For a task that brings its own optimisers.
   explicit Trainer(T& task) requires pretext::HasOptimizers<T> : task_(&task), optimizers_(task.optimizers()) {}
 
-  /// Runs the task over the data set; the optimiser has its learning rate again afterwards. Errors: a batch larger than the
+  /// Runs the task over the data set; afterwards the optimiser has its learning rate again, and modules are in evaluation mode.
+  /// Errors: a batch larger than the
   /// data set; a parameter of the optimiser that no module of the task has; a metric that is named like a field of the log;
   /// a loss or gradient that is not finite (the message names the op and the module that made the first such value; the
   /// weights are those before the step; of several optimisers, before that one's); a checkpoint of another configuration; an
@@ -51,6 +54,8 @@ class Trainer {
     detail::TaskHandle handle;
     handle.views = task_->views();
     handle.modules = task_->modules();
+    handle.modules_now = [this] { return task_->modules(); };
+    if constexpr (pretext::HasSettings<T>) handle.settings = task_->settings();
     handle.optimizers = optimizers_;
     handle.couples_batch = pretext::couples_batch<T>();
     handle.loss = [this](const pretext::Batch& batch, int turn) -> pretext::Outcome {

@@ -51,7 +51,7 @@ class Run {
     steps_per_epoch_ = dataset.size() / options.batch;  // the last, smaller batch is dropped: the loss depends on its size
     steps_ = steps_per_epoch_ * options.epochs;
     warmup_steps_ = static_cast<std::int64_t>(std::llround(options.warmup_epochs * static_cast<double>(steps_per_epoch_)));
-    settings_ = settings_of(options, dataset.size(), task_.views, task_.optimizers);
+    settings_ = settings_of(options, dataset.size(), task_.views, task_.optimizers, task_.settings);
     options.schedule.factor(warmup_steps_, steps_, warmup_steps_);  // what it refuses is refused now
     if (!options.out.empty()) check_tensor_names(everything());
   }
@@ -92,6 +92,7 @@ class Run {
   bool run_epoch(data::Loader& loader) {
     if (epoch_step_ == 0 && task_.before_epoch) {
       task_.before_epoch({epoch_, options_.epochs, &dataset_});
+      expect_same_tensors(state_, pretext::all_state(task_.modules_now()));
       for (const auto& m : task_.modules) m.train(true);
     }
     loader.start(epoch_, epoch_step_);
@@ -207,7 +208,8 @@ class Run {
                                           : concat("Optimiser ", turn, " has not made the step, those before it have");
     fail("fit", "step ", step_ + 1, " (epoch ", epoch_ + 1, ") made a loss or gradient that is not finite, loss ", loss_,
          ". First: ", first, ". ", weights, "; try a smaller learning rate (now ", lr_, "), warm-up or clip",
-         options_.out.empty() || list_checkpoints(checkpoint_folder()).empty() ? "" : ". The last checkpoint is whole");
+         options_.out.empty() || list_checkpoints(checkpoint_folder()).empty()
+             ? "" : ", in another output folder: the last checkpoint is whole, and goes on with the same settings only");
   }
 
   void end_epoch(double waited, bool stop) {
@@ -306,8 +308,6 @@ class Run {
   std::int64_t restore(std::vector<std::string>& found) {
     auto c = load_newest(found, [this](const std::string& text) { note(text); });
     const auto& path = found.front();
-    for (const char* key : {"global_seed", "views"})  // older checkpoints do not say
-      c.settings.emplace(key, settings_.at(key));
     check_settings(c, settings_, path);
 
     restore_tensors(c, everything(), path);
@@ -316,7 +316,7 @@ class Run {
     epoch_step_ = c.integer("epoch_step");
     set_stream_position(Purpose::dropout, static_cast<std::uint64_t>(c.integer("dropout_stream")));
     set_stream_position(Purpose::task, static_cast<std::uint64_t>(c.integer("task_stream")));
-    if (c.facts.count("init_stream")) set_stream_position(Purpose::init, static_cast<std::uint64_t>(c.integer("init_stream")));
+    set_stream_position(Purpose::init, static_cast<std::uint64_t>(c.integer("init_stream")));
     seconds_before_ = c.real("seconds");
     epoch_loss_ = c.real("epoch_loss");
     sums_.restore(c);
