@@ -92,6 +92,7 @@ TEST_CASE("gradients of a chain, a fork and a diamond") {
   CHECK(x.grad().item() == 14);  // added
   x.clear_grad();
   CHECK_FALSE(x.grad().defined());
+  affine(x, 2).clear_grad();  // a result has none: nothing to do
 
   const Tensor a = affine(x, 2), b = affine(x, 3);  // two ways from x to the end
   backward(product(a, b));                          // 6 x²

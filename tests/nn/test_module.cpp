@@ -52,6 +52,62 @@ TEST_CASE("names and order are those of PyTorch's state_dict") {
   }
 }
 
+namespace {
+
+/// One layer under two names.
+class Twice : public nn::Module {
+ public:
+  Twice() : first_(add_child("first", nn::Linear(4, 4, false))), second_(add_child("second", first_)) {}
+  Tensor forward(const Tensor& x) const { return second_.forward(ops::relu(first_.forward(x))); }
+
+ private:
+  nn::Linear first_, second_;
+};
+
+/// A tensor registered and kept, in one of three ways.
+class Mask : public nn::Module {
+ public:
+  explicit Mask(int way) : mask_(zeros({3})) {
+    if (way == 1) mask_.set_requires_grad();
+    const int index = add_parameter("mask", way == 2 ? zeros({3}) : mask_);
+    if (way == 2) mask_ = tensor(index);
+  }
+  Tensor forward(const Tensor& x) const { return x + mask_; }
+
+ private:
+  Tensor mask_;
+};
+
+}  // namespace
+
+TEST_CASE("a shared layer is one parameter, under its first name; state lists all names") {
+  const Twice net;
+  CHECK(names(net.parameters()) == std::vector<std::string>{"first.weight"});
+  CHECK(names(net.state()) == std::vector<std::string>{"first.weight", "second.weight"});
+  optim::SGD sgd(net.parameters(), {.lr = 0.1});
+  const auto before = net.parameters()[0].tensor.to_vector<float>();
+  backward(ops::sum(net.forward(ones({2, 4}))));
+  sgd.step();
+  CHECK(net.parameters()[0].tensor.to_vector<float>() != before);
+  CHECK(names(nn::clone(net).parameters()) == std::vector<std::string>{"first.weight"});
+}
+
+TEST_CASE("a tensor that is registered and kept gets its gradient, or is refused") {
+  CHECK_THROWS_WITH_AS(Mask(0), doctest::Contains("another handle shares"), Error);
+  for (const int way : {1, 2}) {
+    const Mask net(way);
+    backward(ops::sum(net.forward(ones({2, 3}))));
+    CHECK(net.parameters()[0].tensor.grad().to_vector<float>() == std::vector<float>{2, 2, 2});
+  }
+}
+
+TEST_CASE("layers that were made without sizes say so") {
+  CHECK_THROWS_WITH_AS(nn::Linear().forward(ones({2, 3})), doctest::Contains("made without its sizes"), Error);
+  CHECK_THROWS_AS(nn::Conv2d().forward(ones({1, 4, 4, 3})), Error);
+  CHECK_THROWS_AS(nn::BatchNorm().forward(ones({2, 3})), Error);
+  CHECK_THROWS_WITH_AS(nn::MLP().forward(ones({2, 3})), doctest::Contains("without widths"), Error);
+}
+
 TEST_CASE("a copy shares its numbers and its mode, a clone does not") {
   const Classifier a;
   const Classifier shared = a;

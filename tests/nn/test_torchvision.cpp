@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "../worse.hpp"
 #include "formula.hpp"
 #include "sslcake/io/npy.hpp"
 #include "sslcake/nn/encoder_file.hpp"
@@ -64,7 +65,7 @@ TEST_CASE("torchvision's files load here and give torchvision's features") {
     double most = 0, worst = 0;
     for (std::size_t i = 0; i < found.size(); ++i) {
       most = std::max(most, std::abs(expected[i]));
-      worst = std::max({worst, std::abs(found[i] - expected[i]), std::abs(folded[i] - expected[i])});
+      worst = test::worse(test::worse(worst, std::abs(found[i] - expected[i])), std::abs(folded[i] - expected[i]));
     }
     MESSAGE(std::string(name) << ": relative error " << worst / most);
     CHECK(worst <= 1e-4 * most);

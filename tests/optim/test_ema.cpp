@@ -41,6 +41,24 @@ TEST_CASE("swap exchanges network and average, and back; buffers are copied") {
   CHECK_FALSE(average.state()[0].tensor.requires_grad());
 }
 
+TEST_CASE("a tensor of two names moves once, and is exchanged once") {
+  const Tensor shared = full({3}, 1);
+  const Parameters weights{{"a", shared}, {"b", shared}};
+  const Tensor teacher = zeros({3});
+  optim::ema_update({{"a", teacher}, {"b", teacher}}, weights, 0.75);
+  CHECK(teacher.to_vector<float>() == std::vector<float>(3, 0.25f));
+
+  optim::Ema average(weights, 0.5);
+  Tensor moved = shared;
+  copy_into(moved, full({3}, 3));
+  average.update();
+  CHECK(average.state()[1].tensor.to_vector<float>() == std::vector<float>(3, 2));
+  average.swap();
+  CHECK(shared.to_vector<float>() == std::vector<float>(3, 2));
+  average.swap();
+  CHECK(shared.to_vector<float>() == std::vector<float>(3, 3));
+}
+
 TEST_CASE("what is refused") {
   const Parameters p{start("weight", {3})}, other{start("bias", {3})}, more{start("weight", {4})};
   CHECK_THROWS_AS(optim::Ema(p, 1.5), Error);

@@ -222,6 +222,8 @@ TEST_CASE("what is refused") {
   }
   CHECK(contains(message_of([] { optim::Adam(two(), {.beta1 = 1}); }), "expected beta1"));
   CHECK(contains(message_of([] { optim::SGD(two(), {.nesterov = true}); }), "momentum above 0 with nesterov"));
+  CHECK(contains(message_of([] { optim::LARS(two(), {.momentum = 0, .nesterov = true}); }), "momentum above 0 with nesterov"));
+  CHECK(contains(message_of([] { optim::Optimizer({{two()}}, {.name = "mine", .lr = 1}); }), "[mine] expected a rule with an update"));
   CHECK(contains(message_of([] { optim::SGD(Parameters{}); }), "at least one parameter"));
   Parameters p = two();
   CHECK(contains(message_of([&] { optim::SGD(Parameters{p[0], p[0]}); }), "two parameters are named weight"));

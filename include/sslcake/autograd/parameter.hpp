@@ -2,6 +2,7 @@
 // which do not know each other.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ struct Parameter {
 };
 
 using Parameters = std::vector<Parameter>;
+
+/// Each tensor once, under its first name: shared layers and tied weights have several.
+inline Parameters each_once(const Parameters& parameters) {
+  Parameters out;
+  std::set<const void*> seen;
+  for (const auto& p : parameters)
+    if (p.tensor.numel() == 0 || seen.insert(p.tensor.address()).second) out.push_back(p);
+  return out;
+}
 
 /// Where the first of them lies; the CPU where there is none.
 inline Device device_of(const Parameters& parameters) { return parameters.empty() ? Device::cpu : parameters[0].tensor.device(); }

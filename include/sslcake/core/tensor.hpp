@@ -104,7 +104,7 @@ class Tensor {
   Tensor grad() const;
   /// Of this tensor's shape and type, or undefined.
   void set_grad(Tensor grad);
-  void clear_grad() { if (requires_grad()) set_grad(Tensor{}); }
+  void clear_grad() { if (grad().defined()) set_grad(Tensor{}); }
 
   const std::shared_ptr<GradMeta>& meta() const { return meta_; }
   void set_meta(std::shared_ptr<GradMeta> meta) { meta_ = std::move(meta); }
@@ -144,6 +144,7 @@ Tensor ones(const Shape& shape, DType dtype = DType::float32, Device device = De
 Tensor full(const Shape& shape, double value, DType dtype = DType::float32, Device device = Device::cpu);
 inline Tensor empty_like(const Tensor& t) { return empty(t.shape(), t.dtype(), t.device()); }
 inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }
+inline Tensor ones_like(const Tensor& t) { return ones(t.shape(), t.dtype(), t.device()); }
 /// 0, 1, ..., n-1 as int64.
 Tensor arange(std::int64_t n);
 /// A rank-0 tensor.

@@ -15,7 +15,7 @@ namespace sslcake::inline v0::eval {
 /// Stochastic gradient descent with Nesterov momentum 0.9, no warm-up, no weight decay, crops and flips only, as in the paper's
 /// appendix B.5. The cosine to 0 is this library's, and so are more epochs than the paper's 60: the sets are small.
 struct FineTuneOptions {
-  std::int64_t labels_per_class = 40;
+  std::int64_t labels_per_class = 40;  // this and lr are this library's
   int size = 32;            // side of the pictures
   augment::Normalisation normalisation = {};  // the encoder's
   float smallest_crop = 0.25f;  // share of the area that a training crop keeps at least; milder than in pretraining

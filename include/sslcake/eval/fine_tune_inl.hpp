@@ -53,6 +53,7 @@ SSLCAKE_INLINE double train_classifier(const nn::AnyEncoder& encoder, const data
   weight.set_requires_grad();
   bias.set_requires_grad();
   Parameters parameters = encoder.parameters();
+  std::erase_if(parameters, [](const Parameter& p) { return !p.tensor.requires_grad(); });  // frozen
   for (auto& p : parameters) p.name = "encoder." + p.name;
   parameters.push_back({"head.weight", weight});
   parameters.push_back({"head.bias", bias});

@@ -7,7 +7,11 @@ namespace sslcake::inline v0::nn {
 SSLCAKE_INLINE ResNet cakenet(const CakenetOptions& options) {
   if (options.width < 1 || options.width > 4096) fail("cakenet", "expected a width from 1 to 4096, got ", options.width);
   ResNetConfig config;
-  config.name = options.width == CakenetOptions{}.width ? std::string("cakenet") : concat("cakenet-w", options.width);
+  const CakenetOptions usual;
+  const bool other = !options.widths.empty() || options.blocks != usual.blocks || options.stem_stride != usual.stem_stride ||
+                     options.stem_width != usual.stem_width;
+  config.name = other ? std::string("cakenet-custom")
+                : options.width == usual.width ? std::string("cakenet") : concat("cakenet-w", options.width);
   config.blocks = options.blocks;
   config.widths = options.widths;
   if (config.widths.empty())

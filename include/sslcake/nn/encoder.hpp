@@ -44,6 +44,10 @@ class AnyEncoder {
   std::vector<std::int64_t> stage_dims() const { return held().stage_dims(); }
   Parameters state() const { return held().state(); }
   Parameters parameters() const { return held().parameters(); }
+  /// Whether gradients reach its parameters (false: frozen).
+  void set_requires_grad(bool on) const {
+    for (auto& p : parameters()) p.tensor.set_requires_grad(on);
+  }
   void train(bool on = true) const { held().train(on); }
   void eval() const { train(false); }
   bool training() const { return held().training(); }

@@ -68,11 +68,11 @@ inline void check_plausible(const EncoderConfig& config, const StateDict& tensor
     layers = at_most(vit.depth);
     widest = std::max(vit.width, vit.mlp_width);
     kernel = vit.patch;
-    const auto positions = std::find_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.first == "pos_embed"; });
+    const Tensor* positions = find(tensors, "pos_embed");
     const std::int64_t side = vit.patch > 0 ? at_most(vit.image_size) / at_most(vit.patch) : 0;
-    if (positions == tensors.end() || positions->second.rank() != 3 || positions->second.dim(1) != side * side + 1)
+    if (!positions || positions->rank() != 3 || positions->dim(1) != side * side + 1)
       fail("load", "the described transformer has ", side * side + 1, " positions, the file's pos_embed: ",
-           positions == tensors.end() ? std::string("none") : positions->second.shape().str());
+           positions ? positions->shape().str() : std::string("none"));
   }
   for (const auto& [name, t] : tensors) present = std::max(present, t.rank() > 0 ? t.dim(0) : 0);
   if (layers > static_cast<std::int64_t>(tensors.size()) || widest > present || kernel > 1000 || kernel < 1)

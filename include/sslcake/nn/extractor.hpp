@@ -27,12 +27,13 @@ struct EncoderInfo {
 class Extractor {
  public:
   /// Copies the encoder, folds batch norm into its convolutions and puts it into evaluation mode.
-  /// Errors: a deviation that is not above 0.
+  /// Errors: a deviation that is not above 0, an input size outside of 0 to 16384.
   explicit Extractor(const AnyEncoder& encoder, const EncoderInfo& info = {});
 
   std::int64_t dim() const { return encoder_.dim(); }
   /// The pooled features (D) of one picture: rgb is (height,width,3), 8 bits, red first, of any size. Where the encoder
   /// has an input size, the shorter side is resized to it and the middle square cut out.
+  /// Errors: no pointer, sides outside of 1 to 65536.
   std::vector<float> features(const std::uint8_t* rgb, int width, int height) const;
   /// Features (N,D) of several pictures; without an input size all must be of one size.
   Tensor features(const std::vector<image::Image>& pictures) const;

@@ -139,8 +139,8 @@ class MLP : public Module {
   std::vector<LayerNorm> layer_norm_;
 };
 
-/// The head of contrastive methods (SimCLR, arXiv 2002.05709, section 4.2): an MLP with batch norm behind the hidden
-/// layers, thrown away after pretraining.
+/// The head of contrastive methods (SimCLR, arXiv 2002.05709, section 4.2): an MLP, with batch norm behind the hidden
+/// layers as in its code, thrown away after pretraining.
 class ProjectionHead : public MLP {
  public:
   ProjectionHead() = default;

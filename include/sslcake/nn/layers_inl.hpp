@@ -158,6 +158,7 @@ SSLCAKE_INLINE MLP::MLP(const std::vector<std::int64_t>& widths, const MLPOption
 }
 
 SSLCAKE_INLINE Tensor MLP::forward(const Tensor& x) const {
+  if (linear_.empty()) fail("MLP", "expected layers, got none: it was made without widths");
   const ModuleScope scope(name());
   Tensor h = x;
   for (std::size_t i = 0; i < linear_.size(); ++i) {

@@ -55,9 +55,11 @@ class Module {
   Module& operator=(Module&&) noexcept = default;
   ~Module() = default;
 
-  /// What is trained: own parameters, then the children's, in the order of registration.
+  /// What is trained: own parameters, then the children's, in the order of registration. Of shared ones the first name only,
+  /// as PyTorch lists them.
   Parameters parameters() const;
-  /// Parameters and buffers: own parameters, own buffers, then the children's, as PyTorch's state_dict() lists them.
+  /// Parameters and buffers: own parameters, own buffers, then the children's, as PyTorch's state_dict() lists them: shared
+  /// ones under each of their names.
   Parameters state() const;
   /// Copies tensors by name. Missing, unexpected and differently shaped ones: one error that lists them all, nothing changed.
   void load_state(const StateDict& state) const;
@@ -73,7 +75,8 @@ class Module {
   const std::string& name() const;
 
  protected:
-  /// Registers a tensor as a parameter that takes gradients; `tensor(i)` with the returned index gives it back.
+  /// Registers a tensor as a parameter that takes gradients; `tensor(i)` with the returned index gives it back. Errors: a name
+  /// taken; a tensor that others share and that takes no gradient yet (theirs would get none).
   int add_parameter(const std::string& name, Tensor tensor, Layout layout = Layout::plain, bool norm_or_bias = false);
   /// Registers a tensor that is saved but not trained.
   int add_buffer(const std::string& name, Tensor tensor);

@@ -74,7 +74,7 @@ SSLCAKE_INLINE Module& Module::operator=(const Module& other) {
 SSLCAKE_INLINE Parameters Module::parameters() const {
   Parameters out;
   data_->collect("", false, out);
-  return out;
+  return each_once(out);
 }
 SSLCAKE_INLINE Parameters Module::state() const {
   Parameters out;
@@ -96,6 +96,9 @@ SSLCAKE_INLINE void Module::set_requires_grad(bool on) const {
 SSLCAKE_INLINE const std::string& Module::name() const { return data_->name; }
 
 SSLCAKE_INLINE int Module::add_parameter(const std::string& name, Tensor tensor, Layout layout, bool norm_or_bias) {
+  if (!tensor.requires_grad() && tensor.numel() > 0 && !tensor.sole_owner())
+    fail("Module", "expected \"", name, "\" to be given away (std::move), or to take gradients already (set_requires_grad()), got a "
+         "tensor that another handle shares, through which no gradient would flow; tensor(i) gives back what add_parameter took");
   const int index = add_buffer(name, std::move(tensor));
   Parameter& p = data_->own.back();
   p.layout = layout;
@@ -114,7 +117,12 @@ SSLCAKE_INLINE int Module::add_buffer(const std::string& name, Tensor tensor) {
   data_->own.push_back(std::move(p));
   return static_cast<int>(data_->own.size()) - 1;
 }
-SSLCAKE_INLINE const Tensor& Module::tensor(int index) const { return data_->own.at(static_cast<std::size_t>(index)).tensor; }
+SSLCAKE_INLINE const Tensor& Module::tensor(int index) const {
+  const auto i = static_cast<std::size_t>(index);
+  if (index < 0 || i >= data_->own.size())
+    fail("Module", "expected a tensor below ", data_->own.size(), ", got ", index, "; a layer made without its sizes has none: make it with them");
+  return data_->own[i].tensor;
+}
 
 SSLCAKE_INLINE void Module::register_child(const std::string& name, const Module& child) {
   if (name.empty() || name.find('.') != std::string::npos) fail("Module", "expected a child's name without dots, got \"", name, "\"");

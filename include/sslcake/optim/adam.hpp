@@ -13,7 +13,7 @@
 namespace sslcake::inline v0::optim {
 
 struct AdamOptions {
-  double lr = 1e-3;
+  double lr = 1e-3;                 // this, the betas and eps: the paper's algorithm 1
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;

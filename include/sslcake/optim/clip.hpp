@@ -1,6 +1,6 @@
 // The norm of all gradients together, and its limit (Pascanu, Mikolov, Bengio 2012, arXiv 1211.5063):
 //
-//   ‖g‖ = √ Σ g²   over all parameters;      g ← g · limit / ‖g‖   where ‖g‖ > limit
+//   ‖g‖ = √ Σ g²   over all parameters;      g ← g · limit / (‖g‖ + 1e-6)   where ‖g‖ > limit   (1e-6 as in PyTorch)
 //
 // Each is one pass over all gradients. Sums are taken in double, in parts that depend on the shapes alone: the same bits for
 // any number of threads.

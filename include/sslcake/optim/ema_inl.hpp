@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "../kernels/cuda/table.hpp"
 #include "ema.hpp"
@@ -20,8 +22,10 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
   std::vector<std::int64_t> sizes;
   std::vector<std::pair<float*, const float*>> moved;
   std::vector<kernels::cuda::TensorPair> on_cuda;
+  std::set<const void*> seen;  // shared layers have several names, and move once
   for (std::size_t k = 0; k < average.size(); ++k) {
     Tensor target = average[k].tensor;
+    if (target.numel() > 0 && !seen.insert(target.address()).second) continue;
     const Tensor& source = weights[k].tensor;
     target.move_to(source.device());
     if (average[k].buffer || !is_floating(source.dtype())) {
@@ -62,15 +66,21 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
 
 SSLCAKE_INLINE Ema::Ema(const Parameters& state, double decay) : weights_(state), average_(state) {
   set_decay(decay);
-  for (auto& p : average_) p.tensor = p.tensor.clone();
+  std::map<const void*, Tensor> copies;  // shared ones stay shared
+  for (auto& p : average_) {
+    Tensor& copy = copies[p.tensor.address()];
+    if (!copy.defined() || p.tensor.numel() == 0) copy = p.tensor.clone();
+    p.tensor = copy;
+  }
 }
 
 SSLCAKE_INLINE void Ema::set_decay(double decay) { decay_ = detail::checked("Ema", "decay", decay, 0, 1); }
 
 SSLCAKE_INLINE void Ema::swap() {
+  std::set<const void*> seen;
   for (std::size_t k = 0; k < weights_.size(); ++k) {
     Tensor w = weights_[k].tensor, a = average_[k].tensor;
-    if (w.bytes() == 0) continue;
+    if (w.bytes() == 0 || !seen.insert(w.address()).second) continue;
     if (w.device() != Device::cpu || a.device() != Device::cpu) {
       const Tensor before = w.clone();
       copy_into(w, a);

@@ -17,10 +17,10 @@ namespace sslcake::inline v0::optim {
 
 struct LARSOptions {
   double lr = 0.3;                   // SimCLR: 0.3 · batch / 256
-  double momentum = 0.9;
+  double momentum = 0.9;              // 0 to 1; nesterov needs more than 0
   bool nesterov = false;
   double weight_decay = 1e-6;        // SimCLR, pretraining
-  double trust_coefficient = 0.001;  // eta in both papers
+  double trust_coefficient = 0.001;  // eta of the paper; 0.001 in SimCLR's code
   bool decay_norm_and_bias = false;
 };
 

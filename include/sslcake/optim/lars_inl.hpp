@@ -9,6 +9,7 @@ namespace sslcake::inline v0::optim {
 
 SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
   detail::checked("LARS", "momentum", options.momentum, 0, 1);
+  if (options.nesterov && options.momentum == 0) fail("LARS", "expected momentum above 0 with nesterov, got 0");
   detail::checked("LARS", "trust_coefficient", options.trust_coefficient, 0, 1e6);
   Rule rule{.name = "lars", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
   rule.slots = {"momentum"};

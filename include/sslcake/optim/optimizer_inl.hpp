@@ -43,6 +43,7 @@ struct Optimizer::Shared {
 SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(std::make_shared<Shared>()) {
   const std::string where = rule.name;
   const double most = 1e30;  // every larger number is a mistake, and float would make it infinite
+  if (!rule.update) fail(where, "expected a rule with an update");
   if (rule.slots.size() > 2) fail(where, "expected at most two slots, got ", rule.slots.size());
   detail::checked(where.c_str(), "weight decay", rule.weight_decay, 0, most);
   std::set<std::string> names;

@@ -13,8 +13,8 @@
 namespace sslcake::inline v0::optim {
 
 struct SGDOptions {
-  double lr = 0.1;
-  double momentum = 0;
+  double lr = 0.1;      // no paper's: choose it
+  double momentum = 0;  // 0 to 1; nesterov needs more than 0
   bool nesterov = false;
   double weight_decay = 0;
   bool decay_norm_and_bias = true;  // as in PyTorch; false spares scales and shifts of norms, and biases (arXiv 1812.01187)
