@@ -41,18 +41,17 @@ int main(int argc, char** argv) {
     const Tensor features = stage > 0 ? set.stages[static_cast<std::size_t>(stage - 1)] : set.features;
 
     std::string names;
-    for (const auto i : set.indices) {
-      std::string name = pictures->name(i);
-      std::replace_if(name.begin(), name.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');  // one line each
-      names += name + "\n";
-    }
+    for (const auto i : set.indices) names += support::one_line(pictures->name(i)) + "\n";
     support::save_config_of_use(options);
     io::save_npy(options.out + "/features.npy", features);
     io::write_atomically(options.out + "/files.txt", names);
     const auto labels = set.labels.to_vector<std::int64_t>();
     if (std::all_of(labels.begin(), labels.end(), [](auto label) { return label >= 0; }))
       io::save_npy(options.out + "/labels.npy", set.labels);
-    else io::remove_file(options.out + "/labels.npy");  // of other pictures
+    else {
+      io::remove_file(options.out + "/labels.npy");  // of other pictures
+      std::fprintf(stderr, "embed: note: no labels.npy: %s\n", support::unlabelled(*pictures).c_str());
+    }
     support::name_skipped(options, {pictures});
     std::printf("%lld pictures, %lld features each: features.npy and files.txt in %s\n", static_cast<long long>(features.dim(0)),
                 static_cast<long long>(features.dim(1)), options.out.c_str());

@@ -66,14 +66,16 @@ int main(int argc, char** argv) {
     };
     const auto doing = [](const char* what) { std::fprintf(stderr, "evaluate: %s ...\n", what); };
 
-    const auto save = [&] {
+    const std::string whole = options.out + "/evaluation.json", partial = options.out + "/evaluation.partial.json";
+    const auto save = [&](const std::string& path) {
       result.set("seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      io::write_atomically(options.out + "/evaluation.json", result.dump(2) + "\n");
+      io::write_atomically(path, result.dump(2) + "\n");
     };
-    // After every stage: who stops a long evaluation keeps what was found. A disk that is full by now may have room at the end.
+    // After every stage: who stops a long evaluation keeps what was found, beside what an earlier one found in full. A disk
+    // that is full by now may have room at the end.
     const auto save_so_far = [&] {
       try {
-        save();
+        save(partial);
       } catch (const Error& e) {
         std::fprintf(stderr, "evaluate: warning: %s\n", e.what());
       }
@@ -135,7 +137,8 @@ int main(int argc, char** argv) {
     }
     support::save_config_of_use(options);
     support::name_skipped(options, {train_set, test_set});
-    save();
+    save(whole);
+    io::remove_file(partial);
     report::write_report(options.out);
     std::printf("\n%s/evaluation.json, %s/report.html\n", options.out.c_str(), options.out.c_str());
   });

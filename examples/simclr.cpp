@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
                            .out = "runs/simclr", .encoder = "cakenet"};
   options.encoder_is_name = true;
   pretext::SimCLROptions simclr;
+  // Crops as in MoCo's code, not the paper's 0.08: of a small picture too little would be left.
   float strength = simclr.augmentation.strength, smallest_crop = 0.2f, grey = simclr.augmentation.grey;
   bool blur = false;
   options.extras = {{"--temperature", &simclr.temperature, "of the loss", 1e-3, 100},

@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
     for (std::size_t q = 0; q < wanted.indices.size(); ++q) {
       const auto query_name = files.empty() ? queries->name(wanted.indices[q]) : files[q];
       tiles.push_back({queries->image(wanted.indices[q]), short_name(query_name), true, image::orange});
-      listing += query_name + "\n";
+      listing += support::one_line(query_name) + "\n";
       std::int64_t shown = 0;
       for (auto j = q * static_cast<std::size_t>(k); j < (q + 1) * static_cast<std::size_t>(k) && shown < neighbours; ++j) {
         if (!own.empty() && rows[j] == own[q]) continue;
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
         const std::string similarity = report::number(static_cast<double>(similarities[j]), 3);
         tiles.push_back({pictures->image(picture), similarity + " " + short_name(pictures->name(picture))});
         const std::string room(similarity.size() < 6 ? 6 - similarity.size() : 0, ' ');
-        listing += concat("  ", similarity, room, " ", pictures->name(picture), "\n");
+        listing += concat("  ", similarity, room, " ", support::one_line(pictures->name(picture)), "\n");
         ++shown;
       }
       for (; shown < neighbours; ++shown) tiles.push_back({});  // a set smaller than a row

@@ -95,6 +95,15 @@ void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> part
 
 bool has_test_part(const std::string& spec) { return !spec.starts_with("folder:") || data::has_test_part(spec.substr(7)); }
 
+std::string unlabelled(const data::Dataset& pictures) {
+  std::int64_t count = 0, first = 0;
+  for (std::int64_t i = pictures.size() - 1; i >= 0; --i)
+    if (pictures.label(i) < 0) ++count, first = i;
+  if (count == 0) return {};
+  return sslcake::concat(count, " of ", pictures.size(), " pictures have no label, the first is ", pictures.name(first),
+                         " (in a folder, the first level of folders is the class)");
+}
+
 LabelledParts open_labelled(const Options& o, int size) {
   LabelledParts parts;
   parts.train = open_part(o, data::Split::train, size);
@@ -107,9 +116,9 @@ LabelledParts open_labelled(const Options& o, int size) {
     parts = {train, test, true};
   }
   for (const auto& part : {parts.train, parts.test})
-    if (!data::has_labels(*part))
-      throw sslcake::Error("[" + o.program + "] expected pictures with labels in " + o.data +
-                           "; in a folder, the first level of folders is the class");
+    if (const auto missing = unlabelled(*part); !missing.empty())
+      throw sslcake::Error("[" + o.program + "] expected pictures with labels in " + o.data + ": " + missing +
+                           "; put them into the folders of their classes, or take them out");
   return parts;
 }
 

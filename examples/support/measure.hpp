@@ -33,6 +33,9 @@ void name_skipped(const Options& options, std::initializer_list<sslcake::data::D
 /// Whether --data has pictures to test on: not a folder without a level of splits.
 bool has_test_part(const std::string& spec);
 
+/// How many pictures have no label, and which is the first; empty where all have one.
+std::string unlabelled(const sslcake::data::Dataset& pictures);
+
 /// Train and test pictures, all with labels. A folder without a test part is cut in two: a fifth is held out.
 struct LabelledParts {
   sslcake::data::DatasetPtr train, test;

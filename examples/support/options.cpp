@@ -55,8 +55,8 @@ std::string text_of(const Target& target) {
   }, target);
 }
 
-std::string range(const Extra& option) {
-  const auto number = [](double v) { return sslcake::concat(v); };
+std::string range(const Extra& option, bool whole) {
+  const auto number = [whole](double v) { return whole ? sslcake::concat(static_cast<std::int64_t>(v)) : sslcake::concat(v); };
   if (option.low > -1e300 && option.high < 1e300) return " from " + number(option.low) + " to " + number(option.high);
   if (option.low > -1e300) return " of at least " + number(option.low);
   return option.high < 1e300 ? " of at most " + number(option.high) : "";
@@ -80,7 +80,7 @@ T number(const Extra& option, const std::string& text) {
   const bool in_range = static_cast<double>(value) >= low && static_cast<double>(value) <= high;  // false for NaN
   if (error != std::errc{} || stop != end || text.empty() || !in_range || !finite)
     throw UsageError(option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") +
-                     (std::is_same_v<T, std::uint64_t> ? " from 0 to 18446744073709551615" : range(option)) + ", got \"" + text +
+                     (std::is_same_v<T, std::uint64_t> ? " from 0 to 18446744073709551615" : range(option, !std::is_floating_point_v<T>)) + ", got \"" + text +
                      "\"");
   return value;
 }
@@ -120,7 +120,9 @@ std::size_t distance(const std::string& a, const std::string& b) {
 }
 
 [[noreturn]] void refuse_unknown(const std::string& argument, const std::vector<Extra>& options) {
-  if (!argument.starts_with("-")) throw UsageError("expected options only, got \"" + argument + "\"");
+  const bool truth = argument == "true" || argument == "false";
+  if (!argument.starts_with("-"))
+    throw UsageError("expected options only, got \"" + argument + '"' + (truth ? "; a switch takes it after =, as in --resume=" + argument : ""));
   const std::string name = argument.substr(0, argument.find('='));
   const auto nearest = std::min_element(options.begin(), options.end(), [&](const Extra& a, const Extra& b) {
     return distance(a.name, name) < distance(b.name, name);
@@ -158,6 +160,11 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
         o.given.push_back(name);
       }
     }
+    const std::pair<const char*, std::string> here[] = {{"kernels", name_of(sslcake::kernels::isa())},
+                                                        {"jpeg_decoder", name_of(sslcake::image::jpeg_decoder())}};
+    for (const auto& [key, now] : here)
+      if (const Json* before = file.find(key); before && before->is_string() && before->as_string() != now)
+        o.notes.push_back("not bit for bit as in " + o.config + ": " + key + " " + before->as_string() + " there and " + now + " here");
   } catch (const std::exception& e) {
     throw UsageError("--config " + o.config + ": " + e.what());
   }
@@ -182,6 +189,7 @@ void check_text(const std::string& name, const std::string& text) {
 
 void check(const Options& o) {
   check_text("--data", o.data);
+  check_text("--out", o.out);
   check_text("--encoder", o.encoder);
   for (const auto& e : o.extras)
     if (const auto* text = std::get_if<std::string*>(&e.target)) check_text(e.name, **text);
@@ -245,18 +253,18 @@ bool parse(int argc, char** argv, Options& o) {
   } catch (const CLI::ParseError& e) {
     throw UsageError(e.what());
   }
-  if (const auto left = app.remaining(); !left.empty()) refuse_unknown(left.front(), options);
-
   const auto refuse_option_as_value = [](const std::string& name, const std::string& value) {
     if (value.starts_with("--")) throw UsageError(name + " expects a value, got the option " + value);
   };
   refuse_option_as_value("--config", o.config);
+  for (std::size_t i = 0; i < options.size(); ++i)
+    for (const auto& value : values[i]) refuse_option_as_value(options[i].name, value);
+  if (const auto left = app.remaining(); !left.empty()) refuse_unknown(left.front(), options);
   if (!o.config.empty()) apply_config(o, options);
   o.given_by_config = o.given.size();
   const std::string optimizer_before = o.optimizer;
   for (std::size_t i = 0; i < options.size(); ++i) {
     if (handles[i]->count() == 0) continue;
-    for (const auto& value : values[i]) refuse_option_as_value(options[i].name, value);
     set(options[i], std::holds_alternative<bool*>(options[i].target) ? handles[i]->results() : values[i]);
     o.given.push_back(options[i].name);
     if (is_unused(options[i].name))

@@ -119,6 +119,27 @@ void lock_folder(const std::string& path) {
     fail("out", "another process trains in ", path, "; wait for it, or choose another --out");
 }
 
+/// What a run writes among its own pictures would be trained on, and a resume would find more of them than the start.
+void expect_out_elsewhere(const Options& o) {
+  namespace fs = std::filesystem;
+  if (!starts_with(o.data, "folder:")) return;
+  std::error_code unknown;  // then nothing is known of links, and opening the folder will tell
+  const auto place = [&](const std::string& path) { return fs::weakly_canonical(fs::absolute(path + "/.", unknown), unknown); };
+  const auto out = place(o.out), pictures = place(o.data.substr(7));
+  const auto both = std::mismatch(pictures.begin(), pictures.end(), out.begin(), out.end());
+  if (!unknown && both.first == pictures.end())
+    throw UsageError(concat("--out ", o.out, " lies inside of the pictures, ", o.data,
+                            ": what is written there would be trained on; choose an --out elsewhere"));
+}
+
+/// Which pictures these are, wherever they lie: what a resume compares.
+std::string identity(const data::Dataset& pictures) {
+  std::uint64_t sum = 0;
+  for (std::int64_t i = 0; i < pictures.size(); ++i)
+    for (const char c : pictures.name(i) + '\n') sum = (sum ^ static_cast<unsigned char>(c)) * 1099511628211u;  // FNV-1a
+  return concat(pictures.size(), " files whose names have the checksum ", sum);
+}
+
 /// Eight pictures from all over the set (in a folder, neighbours are of one class), one row each: the picture, and the views
 /// that the task makes of it.
 void save_views(const std::string& path, const Source& source, const pretext::Views& views, std::uint64_t seed) {
@@ -152,6 +173,7 @@ void save_views(const std::string& path, const Source& source, const pretext::Vi
 }  // namespace
 
 Source open_source(const Options& o, const Pretraining& p) {
+  expect_out_elsewhere(o);
   Source source;
   source.size = size_of(o);
   source.normalisation = normalisation_of(o.data);
@@ -164,10 +186,10 @@ Source open_source(const Options& o, const Pretraining& p) {
     auto base = data::open(o.data, data::Split::train, fewer);
     fewer.limit = std::max<std::int64_t>(fewer.limit / 5, 1);
     auto test = data::open(o.data, data::Split::test, fewer);
-    if (data::has_labels(*base) && data::has_labels(*test)) {
-      source.base = base;
-      source.test = test;
-    }
+    for (const auto& part : {base, test})
+      if (const auto missing = unlabelled(*part); !missing.empty()) fail("labels", missing);
+    source.base = base;
+    source.test = test;
   } catch (const Error& e) {
     if (o.strict && starts_with(o.data, "folder") && has_test_part(o.data)) throw;
     std::fprintf(stderr, "note: no online kNN: %s\n", e.what());
@@ -218,11 +240,12 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
-  fit.settings = {{"data", o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
+  fit.settings = {{"data", starts_with(o.data, "folder") ? identity(*source.train) : o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
   if (o.scaled_decode) fit.settings["scaled-decode"] = "true";
   for (const auto& e : o.extras) {  // the task's own numbers and flags: temperature, strength, blur...
     if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
     if (const auto* flag = std::get_if<bool*>(&e.target); flag && **flag) fit.settings[e.name.substr(2)] = "true";
+    if (const auto* whole = std::get_if<std::int64_t*>(&e.target); whole && *whole != &p.knn_limit) fit.settings[e.name.substr(2)] = concat(**whole);
   }
 
   const auto recipe = augment::evaluation(source.size, source.normalisation);
@@ -235,8 +258,13 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   lock_folder(o.out);
   if (!o.resume && std::filesystem::exists(o.out + "/checkpoint"))
     fail("out", o.out, " holds an earlier run; continue it with --resume, or choose another --out");
+  const bool begins = train::list_checkpoints(o.out + "/checkpoint").empty();
+  for (const char* result : {"/encoder.safetensors", "/evaluation.json"})
+    if (begins && io::exists(o.out + result))
+      fail("out", o.out, " holds the results of an earlier run, and no checkpoint to go on from; choose another --out, or remove ", o.out,
+           result);
   prepare_out(o, {"encoder.safetensors", "report.html"});
-  if (train::list_checkpoints(o.out + "/checkpoint").empty()) {
+  if (begins) {
     // A run that goes on keeps what it began with, also where the trainer refuses to go on with other options.
     save_config(o);
     save_views(o.out + "/views.png", source, views, o.seed);
@@ -264,6 +292,7 @@ void finish_run(const Options& o, const Source& source, const nn::AnyEncoder& en
   info.notes = {{"program", o.program}, {"data", o.data}, {"epochs", std::to_string(o.epochs)}, {"seed", std::to_string(o.seed)}};
   nn::save_encoder(o.out + "/encoder.safetensors", encoder, info);
   report::write_report(o.out);
+  forget_stop();  // it came too late to stop anything
   std::printf("trained for %s, last loss %.4f: %s/encoder.safetensors\n", train::format_seconds(result.seconds).c_str(), result.loss, o.out.c_str());
 }
 

@@ -46,7 +46,14 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
   const std::string& program = options.program;
   signal(SIGXFSZ, SIG_IGN);  // a file over the limit of `ulimit -f` is an error of write(), told as others are
   try {
-    if (!parse(argc, argv, options)) return 0;
+    const auto flush = [] {  // what was printed may still be here: a table that could not be written is no success
+      if (std::fflush(stdout) != 0 || std::ferror(stdout))
+        sslcake::fail("write", "cannot write the results to standard output: ", std::strerror(errno));
+    };
+    if (!parse(argc, argv, options)) {
+      flush();
+      return 0;
+    }
     sslcake::set_threads(options.threads);
     sslcake::seed(options.seed);
     const bool trains = std::find(options.unused.begin(), options.unused.end(), "--precision") == options.unused.end();
@@ -56,15 +63,13 @@ int main_guard(int argc, char** argv, Options& options, const std::function<void
                  static_cast<unsigned long long>(options.seed));
     for (const auto& note : options.notes) std::fprintf(stderr, "%s: note: %s\n", program.c_str(), note.c_str());
     body();
-    // What was printed may still be here: a table that could not be written is no success.
-    if (std::fflush(stdout) != 0 || std::ferror(stdout))
-      sslcake::fail("write", "cannot write the results to standard output: ", std::strerror(errno));
+    flush();
     return stop_requested() ? 130 : 0;
   } catch (const UsageError& e) {
     std::fprintf(stderr, "%s: %s\n%s --help lists all options\n", program.c_str(), e.what(), program.c_str());
     return 2;
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "%s: out of memory; try a smaller --batch or --limit\n", program.c_str());
+    std::fprintf(stderr, "%s: out of memory; try a smaller --batch, --size or --limit\n", program.c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s: %s\n", program.c_str(), e.what());
   }
@@ -87,6 +92,7 @@ void need_room(const Options& options, std::int64_t bytes) {
 }
 
 bool stop_requested() { return stop_flag != 0; }
+void forget_stop() { stop_flag = 0; }
 
 std::function<bool()> stop_on_signals() {
   struct sigaction action {};
@@ -96,6 +102,11 @@ std::function<bool()> stop_on_signals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   return stop_requested;
+}
+
+std::string one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

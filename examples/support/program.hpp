@@ -33,6 +33,8 @@ void need_room(const Options& options, std::int64_t bytes);
 
 /// True once SIGINT (Ctrl-C) or SIGTERM came, if `stop_on_signals` was called. A second signal ends the program at once.
 bool stop_requested();
+/// What was asked for came too late: the work is done.
+void forget_stop();
 /// From now on the signals ask for a stop instead of ending the program. Returns `stop_requested`, for the trainer:
 /// `{.stop = support::stop_on_signals()}`. Programs without a loop that asks should leave the signals alone.
 std::function<bool()> stop_on_signals();
@@ -41,6 +43,8 @@ std::function<bool()> stop_on_signals();
 /// line per epoch that stays; notes and warnings. On stderr, so that stdout holds results only.
 std::function<void(const sslcake::train::Progress&)> progress_printer();
 
+/// The text without line breaks, for lists of names.
+std::string one_line(std::string text);
 /// Rows as a table with aligned columns, the first to the left, the others to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 /// 0.6254 -> "62.5 %".

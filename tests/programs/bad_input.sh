@@ -81,6 +81,23 @@ refuse "a.gif: expected a JPEG, PNG or BMP picture, found GIF" simclr $small --d
 refuse "this PNG is truncated" evaluate --run run --data folder:folders/cut-test --out out-evaluate
 "$bin/simclr" $small --data folder:folders/parts --out parts >out 2>err </dev/null || { echo 'FAILED: simclr with a bad test picture'; cat err; failed=1; }
 grep -q 'simclr: skipped test/a/a.gif' err || { echo 'FAILED: a bad test picture is not named'; cat err; failed=1; }
+# What a run writes may not become its own pictures, and names like those of splits are no classes.
+for program in simclr rotation; do
+  "$bin/$program" $small --data folder:folders/parts --out folders/parts/new/run >out 2>err </dev/null
+  [ $? -eq 2 ] || { echo "FAILED: $program writes among its pictures"; failed=1; }
+  [ ! -e folders/parts/new ] || { echo "FAILED: $program has written among its pictures"; failed=1; }
+done
+(cd folders/parts && "$bin/rotation" $small --data folder:. --out runs/x >../../out 2>../../err </dev/null) && { echo 'FAILED: rotation writes among its pictures, called from there'; failed=1; }
+grep -q 'lies inside of the pictures, folder:.: .* choose an --out elsewhere' err || { echo 'FAILED: no clear message for --out among the pictures'; cat err; failed=1; }
+cp -R folders/parts folders/misspelt
+mv folders/misspelt/test folders/misspelt/valid
+refuse "found 'train' and 'valid'" evaluate --run run --data folder:folders/misspelt --out out-evaluate
+# A picture that stands outside of the classes is named.
+cp -R folders/parts folders/stray
+cp "$fixtures/rgb.png" folders/stray/test/zz.png
+refuse "1 of 3 pictures have no label, the first is test/zz.png" evaluate --run run --data folder:folders/stray --out out-evaluate
+"$bin/simclr" $small --data folder:folders/stray --out stray >out 2>err </dev/null || { echo 'FAILED: simclr with a stray picture'; cat err; failed=1; }
+grep -q 'no online kNN: .*the first is test/zz.png' err || { echo 'FAILED: a stray picture is not named'; cat err; failed=1; }
 # One good picture among bad ones is one that can be learnt from.
 mkdir folders/last
 for i in 1 2 3 4 5 6 7 8; do cp folders/cut/a.png folders/last/$i.png; done

@@ -40,6 +40,14 @@ sudo 0
 wanted include/stb/stb_image.h || fail 'everything was there'
 expect 'missing: 0'
 [ ! -e calls ] || fail 'called something though everything was there'
+# A checkout that was moved is configured anew, one that was not is left alone.
+mkdir -p moved/CMakeFiles kept/CMakeFiles
+echo "CMAKE_CACHEFILE_DIR:INTERNAL=$scratch/elsewhere" >moved/CMakeCache.txt
+echo "CMAKE_CACHEFILE_DIR:INTERNAL=$scratch/kept" >kept/CMakeCache.txt
+for folder in moved kept new; do "$bash" -c "set -euo pipefail; source '$source_dir/scripts/packages.sh'; fresh_build '$scratch/$folder'" || fail "fresh_build $folder"; done
+[ ! -e moved/CMakeCache.txt ] && [ ! -e moved/CMakeFiles ] || fail 'a folder that was configured elsewhere is kept'
+[ -e kept/CMakeCache.txt ] && [ -e kept/CMakeFiles ] && [ -d new ] || fail 'a folder that was configured here is not kept'
+[ "$("$bash" -c "source '$source_dir/scripts/packages.sh'; cores")" -ge 1 ] || fail 'no core to build with'
 rm bin/apt-get bin/sudo
 wanted 'include/none.h include/*/stb_image.h' || fail 'everything was there, and no apt-get'
 
@@ -58,11 +66,11 @@ user 0
 apt 100
 wanted include/none.h && fail 'went on after apt-get had failed'
 expect "  $install"
-[ "$(cat calls)" = 'apt-get -q update' ] || fail 'went on with apt-get'
+[ "$(cat calls)" = 'apt-get -q -o DPkg::Lock::Timeout=600 update' ] || fail 'went on with apt-get'
 apt 0
 wanted include/none.h || fail 'apt-get did install it'
 expect 'missing: 0'
-[ "$(tail -n 1 calls)" = 'apt-get -q install -y --no-install-recommends libsslcake-nothing-dev' ] || fail 'the wrong command'
+[ "$(tail -n 1 calls)" = 'apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends libsslcake-nothing-dev' ] || fail 'the wrong command'
 
 # The scripts themselves, called from elsewhere: they stop before any work, or answer.
 elsewhere() { (cd 'else where' && PATH=$scratch/bin "$bash" "$source_dir/scripts/$@") </dev/null >out 2>&1; }

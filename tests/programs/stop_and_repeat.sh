@@ -25,6 +25,14 @@ cmp whole/encoder.safetensors again/encoder.safetensors || fail '--config gave a
 "$bin/rotation" --config turned/config.json --out turned-again >out 2>err || fail 'rotation --config'
 cmp turned/encoder.safetensors turned-again/encoder.safetensors || fail 'rotation --config gave another encoder'
 
+# --- what an earlier run left without its checkpoints is not lost --------------------------------------------------------
+cp -R turned lonely && rm -r lonely/checkpoint
+for resume in '' --resume; do
+  "$bin/rotation" --config turned/config.json --out lonely $resume >out 2>err && fail 'a finished run was overwritten'
+  grep -q 'holds the results of an earlier run, and no checkpoint to go on from' err || fail 'no clear message for a finished run'
+done
+cmp turned/encoder.safetensors lonely/encoder.safetensors || fail 'a finished run was touched'
+
 # --- Ctrl-C ------------------------------------------------------------------------------------------------------------
 for signal in TERM INT; do
   rm -rf long
