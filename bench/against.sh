@@ -4,7 +4,7 @@
 # usage: bench/against.sh [COMMIT] [--threads 2] [--views 16] [--repetitions 9] [--only product|forward|input|weight]
 #                         [--bfloat16] [--swap]                 COMMIT: HEAD unless named; CXX chooses the compiler
 set -euo pipefail
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 commit=HEAD
 case "${1:-}" in
   "" | --*) ;;

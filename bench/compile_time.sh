@@ -4,7 +4,7 @@
 #
 # usage: bench/compile_time.sh [program.cpp]     CXX chooses the compiler
 set -euo pipefail
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 program=${1:-$top/examples/simclr.cpp}
 compiler=${CXX:-g++}
 work=$(mktemp -d)

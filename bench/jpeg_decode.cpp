@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "machine.hpp"
+
 namespace image = sslcake::image;
 
 namespace {
@@ -23,11 +25,6 @@ struct Way {
   int denominator;
   std::vector<double> seconds = {};
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 }  // namespace
 
@@ -67,7 +64,7 @@ int main(int count, char** arguments) try {
   for (const auto& way : ways) {
     std::vector<double> ratios;  // within a round
     for (std::size_t i = 0; i < way.seconds.size(); ++i) ratios.push_back(ways[0].seconds[i] / way.seconds[i]);
-    std::printf("%-6s 1/%d  %8.1f pictures/s  %5.2fx\n", name_of(way.decoder), way.denominator, number / median(way.seconds), median(ratios));
+    std::printf("%-6s 1/%d  %8.1f pictures/s  %5.2fx\n", name_of(way.decoder), way.denominator, number / bench::median(way.seconds), bench::median(ratios));
   }
 } catch (const sslcake::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -19,30 +19,24 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "machine.hpp"
+
 namespace ssl = sslcake;
 
 namespace {
-
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// The median of `times` runs after one that does not count.
 double median_seconds(int times, const std::function<void()>& work) {
   work();
   std::vector<double> all;
-  for (int i = 0; i < times; ++i) all.push_back(seconds(work));
-  std::sort(all.begin(), all.end());
-  return all[all.size() / 2];
+  for (int i = 0; i < times; ++i) all.push_back(bench::seconds(work));
+  return bench::median(all);
 }
 
 /// Smooth colours with noise.
@@ -89,7 +83,7 @@ double nt_xent_ms(std::int64_t pairs, int times) {
     z.clear_grad();
     ssl::backward(ssl::ops::nt_xent(z).loss);
   };
-  return 1000 * (times > 1 ? median_seconds(times, work) : seconds(work));
+  return 1000 * (times > 1 ? median_seconds(times, work) : bench::seconds(work));
 }
 
 double knn_ms() {

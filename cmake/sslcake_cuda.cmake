@@ -1,14 +1,24 @@
 # The CUDA backend: target sslcake::cuda. Its runtime is linked statically and looks for the driver when the program runs, so
 # that a program with it starts on machines without one.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPUs to compile for: 80 and newer")
+set(sslcake_cuda_default "80-real;90")
+if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES "${sslcake_cuda_default}" CACHE STRING "GPUs to compile for: 80 and newer")
 endif()
+set(sslcake_cuda_kept "")
 foreach(architecture IN LISTS CMAKE_CUDA_ARCHITECTURES)
-  if(architecture MATCHES "^([0-9]+)" AND CMAKE_MATCH_1 LESS 80)
+  if(NOT architecture MATCHES "^([0-9]+)" OR NOT CMAKE_MATCH_1 LESS 80)
+    list(APPEND sslcake_cuda_kept "${architecture}")
+  elseif(PROJECT_IS_TOP_LEVEL)
     message(FATAL_ERROR "sslcake: CMAKE_CUDA_ARCHITECTURES has ${architecture}; expected 80 (Ampere) or newer, whose bfloat16 "
       "products the kernels use")
   endif()
 endforeach()
+if(NOT PROJECT_IS_TOP_LEVEL)  # the parent has reasons of its own, or CMake's default: what is too old is left out, in this scope
+  if(NOT sslcake_cuda_kept)
+    set(sslcake_cuda_kept "${sslcake_cuda_default}")
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES "${sslcake_cuda_kept}")
+endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(sslcake_nvcc nvcc PATHS /usr/local/cuda/bin /opt/cuda/bin)
   if(sslcake_nvcc)

@@ -17,5 +17,5 @@ configure_package_config_file(cmake/sslcakeConfig.cmake.in "${PROJECT_BINARY_DIR
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/sslcakeConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/sslcakeConfig.cmake" "${PROJECT_BINARY_DIR}/sslcakeConfigVersion.cmake"
   cmake/sslcake_dependencies.cmake cmake/sslcake_jpeg_turbo.cmake DESTINATION "${package_dir}")
-file(GLOB notices CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/LICENSE*" "${PROJECT_SOURCE_DIR}/NOTICE*" "${PROJECT_SOURCE_DIR}/THIRD_PARTY*")
+file(GLOB notices CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/LICENSE*" "${PROJECT_SOURCE_DIR}/NOTICE*")
 install(FILES ${notices} DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -44,8 +44,11 @@ install_missing() {
     exit 1
   fi
   echo "Installing ${missing[*]}"
+  # Another installation may be under way: this one waits for it. sudo passes on what is named behind it only.
+  local -a apt=(apt-get -q -o DPkg::Lock::Timeout=600)
+  if [ -n "$sudo" ]; then apt=(sudo DEBIAN_FRONTEND=noninteractive "${apt[@]}"); fi
   if ! (export DEBIAN_FRONTEND=noninteractive
-        $sudo apt-get -q update && $sudo apt-get -q install -y --no-install-recommends "${missing[@]}") </dev/null; then
+        "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}") </dev/null; then
     echo "That did not work. Please see to it that this succeeds, and run $0 again:" >&2
     echo >&2
     echo "  $command" >&2
@@ -63,4 +66,24 @@ need_toolchain() {
   need_file libstb-dev include/stb/stb_image.h
 }
 
-cores() { nproc 2>/dev/null || echo 1; }
+# How many compilers may run at once: one to a core, and to a gigabyte of memory, of the machine or of the container.
+cores() {
+  local count kilobytes limit
+  count=$(nproc 2>/dev/null || echo 1)
+  kilobytes=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo 2>/dev/null || true)
+  limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || true)
+  case "$limit" in "" | *[!0-9]*) ;; *) if [ $((limit / 1024)) -lt "${kilobytes:-0}" ]; then kilobytes=$((limit / 1024)); fi ;; esac
+  if [ -n "$kilobytes" ] && [ $((kilobytes / 1048576)) -lt "$count" ]; then count=$((kilobytes / 1048576)); fi
+  if [ "$count" -lt 1 ]; then count=1; fi
+  echo "$count"
+}
+
+# fresh_build FOLDER: a folder that was configured elsewhere (the checkout was moved) is configured anew, and a generator for
+# several configurations at once would put programs where nobody looks.
+fresh_build() {
+  mkdir -p "$1"
+  case "${CMAKE_GENERATOR:-}" in *Multi-Config* | Xcode) unset CMAKE_GENERATOR ;; esac
+  local before
+  before=$(sed -n 's/^CMAKE_CACHEFILE_DIR:INTERNAL=//p' "$1/CMakeCache.txt" 2>/dev/null || true)
+  if [ -n "$before" ] && ! [ "$before" -ef "$1" ]; then rm -rf "$1/CMakeCache.txt" "$1/CMakeFiles"; fi
+}

@@ -7,7 +7,7 @@
 #                            [--precisions float32,bfloat16] [--encoder resnet18]
 #        bench/peers/run.sh rows [--rounds N] [--rows views32,views224,folder,nt_xent,many_pairs,knn,votes] [--photographs DIR]
 set -euo pipefail
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+top=$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 source "$top/scripts/packages.sh"
 build="$top/build/peers"
 
