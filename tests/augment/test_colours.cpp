@@ -8,6 +8,8 @@
 #include <sslcake/core/random.hpp>
 #include <sslcake/image/colour.hpp>
 
+#include "../worse.hpp"
+
 using namespace sslcake;
 using augment::ColourOperation;
 using Kind = ColourOperation::Kind;
@@ -61,7 +63,7 @@ std::vector<float> plainly(std::vector<float> p, int n, const ColourOperation& o
 
 float difference(const std::vector<float>& a, const std::vector<float>& b) {
   float most = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+  for (std::size_t i = 0; i < a.size(); ++i) most = static_cast<float>(test::worse(most, std::abs(a[i] - b[i])));
   return most;
 }
 

@@ -168,6 +168,8 @@ TEST_CASE("a function of one's own") {
   CHECK(recipe.draw(a, 40, 30).custom_seed != recipe.draw(b, 40, 30).custom_seed);
   const auto shrinking = Recipe(20).custom([](image::Image& picture, Random&) { picture = image::Image(5, 5); });
   CHECK_THROWS_AS(apply(shrinking, square()), Error);
+  CHECK_THROWS_WITH_AS(shrinking.custom(negative), doctest::Contains("at most one custom function"), Error);
+  CHECK_THROWS_WITH_AS(Recipe(20).custom(nullptr), doctest::Contains("got an empty one"), Error);
 }
 
 TEST_CASE("recipes that make no sense") {

@@ -69,7 +69,7 @@ inline double excess(const std::vector<double>& got, const std::vector<double>& 
   double worst = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double over = std::abs(got[i] - wanted[i]) - (half ? std::abs(wanted[i]) / 256 : 0.0) - 2e-6 * size[i];
-    if (!(over <= worst)) worst = over;  // not-a-number counts
+    worst = worse(worst, over);
   }
   return worst;
 }

@@ -99,7 +99,7 @@ double excess(const std::vector<float>& got, const std::vector<double>& wanted, 
   double worst = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double over = std::abs(got[i] - wanted[i]) - 4e-7 * size[i];
-    if (!(over <= worst)) worst = over;  // not-a-number counts
+    worst = test::worse(worst, over);
   }
   return worst;
 }

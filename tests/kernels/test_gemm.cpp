@@ -78,7 +78,7 @@ void check(sslcake::Random& random, const Case& s) {
     // Reals: a sum of k products, in any order, is within k roundings of the sum of their sizes; in practice far less.
     const std::vector<float> c = run(*variant.kernels, s, real);
     double worst = 0;
-    for (std::size_t i = 0; i < c.size(); ++i) worst = std::max(worst, std::abs(c[i] - close[i]) - 4e-7 * size[i]);
+    for (std::size_t i = 0; i < c.size(); ++i) worst = test::worse(worst, std::abs(c[i] - close[i]) - 4e-7 * size[i]);
     CHECK(worst <= 0);
   }
 }

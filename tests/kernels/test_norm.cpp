@@ -36,7 +36,7 @@ Numbers<T> integers(std::int64_t n, std::uint64_t key, std::int64_t offset) {
   Random random(0, Purpose::test, 0, key);
   Numbers<T> out;
   out.resize(n, offset);
-  for (std::int64_t i = 0; i < n; ++i) out.data()[i] = static_cast<T>(static_cast<int>(random.below(9)) - 4);
+  for (std::int64_t i = 0; i < n; ++i) out.data()[i] = static_cast<T>(static_cast<float>(random.below(9)) - 4);
   return out;
 }
 
@@ -52,7 +52,8 @@ template <class T>
 Results<T> run(std::int64_t rows, std::int64_t channels, std::int64_t offset = 0) {
   const std::int64_t n = rows * channels;
   const auto x = integers<T>(n, 1, offset), dy = integers<T>(n, 2, offset), more = integers<T>(n, 3, offset);
-  const auto scale = integers<T>(channels, 4, offset), shift = integers<T>(channels, 5, offset), mean = integers<T>(channels, 6, offset);
+  using C = compute_t<T>;  // of the channels' constants
+  const auto scale = integers<C>(channels, 4, offset), shift = integers<C>(channels, 5, offset), mean = integers<C>(channels, 6, offset);
   Results<T> r;
   for (auto* v :
        {&r.mean, &r.variance, &r.sum, &r.product, &r.masked_sum, &r.masked_product, &r.recomputed_sum, &r.recomputed_product})
@@ -85,7 +86,7 @@ Results<T> run(std::int64_t rows, std::int64_t channels, std::int64_t offset = 0
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference's bits on integers", T, float, double) {
+TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference's bits on integers", T, float, double, bfloat16) {
   const auto before = kernels::isa();
   // Widths below, at and above a vector, with and without a rest; rows that can and cannot be folded into wider ones.
   for (const std::int64_t channels : {1, 3, 4, 8, 16, 17, 31, 64, 100})
@@ -103,7 +104,7 @@ TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference
   kernels::set_isa(before);
 }
 
-TEST_CASE_TEMPLATE("the normalisation kernels take numbers at any address", T, float, double) {
+TEST_CASE_TEMPLATE("the normalisation kernels take numbers at any address", T, float, double, bfloat16) {
   test::for_each_isa([] {
     for (const std::int64_t channels : {3, 16, 31, 64})
       for (const std::int64_t rows : {1, 131}) {
@@ -122,14 +123,14 @@ TEST_CASE_TEMPLATE("the normalisation kernels take numbers at any address", T, f
   });
 }
 
-TEST_CASE_TEMPLATE("the normalisation kernels of no rows and of no channels", T, float, double) {
+TEST_CASE_TEMPLATE("the normalisation kernels of no rows and of no channels", T, float, double, bfloat16) {
   test::for_each_isa([] {
     run<T>(5, 0);
     run<T>(0, 20);
     std::vector<double> sum(20, -1.0), product(20, -1.0);
     const T* nothing = nullptr;
     T* masked = nullptr;
-    const std::vector<T> mean(20);
+    const std::vector<compute_t<T>> mean(20);
     kernels::channel_grad_sums<T>(0, 20, nothing, nothing, mean.data(), {}, masked, sum.data(), product.data());
     CHECK(std::count(sum.begin(), sum.end(), 0.0) == 20);  // and not what was there before
     CHECK(std::count(product.begin(), product.end(), 0.0) == 20);

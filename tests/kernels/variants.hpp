@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "../worse.hpp"
+
 namespace test {
 
 using sslcake::kernels::ConvShape;
