@@ -104,7 +104,7 @@ TEST_CASE("the process-wide seed and the numbering of consumers") {
 TEST_CASE("random tensors come from the stream in order") {
   Random a(3, Purpose::test), b(3, Purpose::test);
   const auto values = random_uniform({2, 3}, a, -1, 1, DType::float64).to_vector<double>();
-  for (const double v : values) CHECK(v == -1 + 2.0 * b.uniform());
+  for (const double v : values) CHECK(v == -1 + 2.0 * b.uniform64());
   CHECK(random_normal({2}, a, 10, 0).to_vector<double>() == std::vector<double>{10, 10});
   CHECK_THROWS_AS(random_uniform({2}, a, 0, 1, DType::int64), Error);
 }

@@ -38,7 +38,7 @@ class Recipe {
   /// The recipe followed by `turns` quarter turns counter-clockwise (an exact rearrangement of pixels).
   Recipe rotated90(int turns) const;
   /// The slow path: `function` changes a copy of the picture before everything else, with draws of its own. It must keep
-  /// the size and depend on nothing but its arguments.
+  /// the size and depend on nothing but its arguments. Errors: an empty function, a second one.
   Recipe custom(std::function<void(image::Image&, Random&)> function) const;
 
   int width() const { return size_; }

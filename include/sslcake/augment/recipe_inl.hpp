@@ -273,6 +273,8 @@ SSLCAKE_INLINE Recipe Recipe::rotated90(int turns) const {
 }
 
 SSLCAKE_INLINE Recipe Recipe::custom(std::function<void(image::Image&, Random&)> function) const {
+  if (!function) fail("Recipe", "expected a custom function, got an empty one");
+  if (custom_) fail("Recipe", "expected at most one custom function; let one call the other");
   Recipe more = *this;
   more.custom_ = std::make_shared<const std::function<void(image::Image&, Random&)>>(std::move(function));
   return more;

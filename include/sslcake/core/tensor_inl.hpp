@@ -173,7 +173,8 @@ SSLCAKE_INLINE Tensor random_uniform(const Shape& shape, Random& random, double 
     T* p = t.mutable_data<T>();
     const T last = detail::largest_below<T>(high);
     for (std::int64_t i = 0, n = t.numel(); i < n; ++i) {
-      const double value = low + (high - low) * random.uniform();
+      const double unit = std::is_same_v<T, double> ? random.uniform64() : random.uniform();
+      const double value = low + (high - low) * unit;
       p[i] = detail::convert<T>(value);
       if (low < high && detail::convert<double>(p[i]) >= high) p[i] = last;  // it was rounded up
     }

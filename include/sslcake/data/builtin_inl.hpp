@@ -190,7 +190,7 @@ class PatternPainter {
     for (std::size_t k = 0; k < count; ++k)
       spots[k] = {random_.uniform(0, side), random_.uniform(0, side), side * random_.uniform(0.08f, 0.2f),
                   {random_.uniform(40, 215), random_.uniform(40, 215), random_.uniform(40, 215)}};
-    const float noise = random_.uniform(3, 12) * 2 / 1023;  // half the width of the noise, in grey levels
+    const float noise = random_.uniform(3, 12) * 2 / 1023;  // grey levels per step of ten bits: half the width is 3 to 12
 
     const auto mix = [](const Colour& a, const Colour& b, float t) {
       return Colour{a.r + t * (b.r - a.r), a.g + t * (b.g - a.g), a.b + t * (b.b - a.b)};

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../core/error.hpp"
+#include "../core/random.hpp"
 #include "../image/image.hpp"
 
 namespace sslcake::inline v0::data {
@@ -180,8 +181,9 @@ class Cached : public Dataset {
   std::unique_ptr<Store> store_;
 };
 
-/// 0, 1, ..., n-1 in an order that is a function of (seed, epoch) alone.
-std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t epoch = 0);
+/// 0, 1, ..., n-1 in an order that is a function of (seed, epoch, purpose) alone. Errors: n below 0, or not below 2^32.
+std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t epoch = 0,
+                                      Purpose purpose = Purpose::shuffle);
 
 /// `count` pictures drawn at random by `seed`, in their old order; everything where `count` is not smaller than the set.
 /// Errors: count < 1.
@@ -198,8 +200,6 @@ namespace detail {
 inline void check_index(std::int64_t i, std::int64_t size, const char* where) {
   if (i < 0 || i >= size) fail(where, "expected an index in [0,", size, "), got ", i);
 }
-/// Checks a picture that somebody else made, and turns grey into RGB.
-image::Image as_rgb(image::Image picture, const char* where);
 }  // namespace detail
 
 }  // namespace sslcake::inline v0::data

@@ -6,22 +6,10 @@
 #include <numeric>
 #include <utility>
 
-#include "../core/random.hpp"
+#include "../image/colour.hpp"
 #include "dataset.hpp"
 
 namespace sslcake::inline v0::data {
-
-namespace detail {
-
-SSLCAKE_INLINE image::Image as_rgb(image::Image picture, const char* where) {
-  image::check(picture, where);
-  if (picture.channels == 3) return picture;
-  image::Image rgb(picture.width, picture.height);
-  for (std::size_t p = 0; p < rgb.pixels.size(); ++p) rgb.pixels[p] = picture.pixels[p / 3];
-  return rgb;
-}
-
-}  // namespace detail
 
 SSLCAKE_INLINE std::vector<std::int64_t> labels_of(const Dataset& dataset) {
   std::vector<std::int64_t> labels(static_cast<std::size_t>(dataset.size()));
@@ -81,7 +69,7 @@ SSLCAKE_INLINE FunctionDataset::FunctionDataset(std::int64_t size, ImageFunction
 
 SSLCAKE_INLINE image::Image FunctionDataset::image(std::int64_t i) const {
   detail::check_index(i, size_, "FunctionDataset::image");
-  return detail::as_rgb(image_(i), "FunctionDataset::image");
+  return image::to_rgb(image_(i), "FunctionDataset::image");
 }
 
 SSLCAKE_INLINE std::int64_t FunctionDataset::label(std::int64_t i) const {
@@ -156,11 +144,11 @@ SSLCAKE_INLINE std::size_t Cached::bytes_held() const {
   return store_->bytes;
 }
 
-SSLCAKE_INLINE std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t epoch) {
+SSLCAKE_INLINE std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t epoch, Purpose purpose) {
   if (n < 0 || n > std::int64_t{0xffffffff}) fail("permutation", "expected 0 <= n < 2^32, got ", n);
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  Random random(seed, Purpose::shuffle, epoch);
+  Random random(seed, purpose, epoch);
   for (std::size_t i = order.size(); i > 1; --i)  // Fisher and Yates
     std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
   return order;

@@ -9,6 +9,7 @@
 #include "../core/tensor.hpp"
 #include "../core/threads.hpp"
 #include "../kernels/cuda/table.hpp"
+#include "../image/colour.hpp"
 #include "dataset.hpp"
 
 namespace sslcake::inline v0::data::detail {
@@ -29,7 +30,7 @@ inline Tensor upload_pictures(const Dataset& dataset, int width, int height, dou
         std::memcpy(out, held, static_cast<std::size_t>(bytes));
         return;
       }
-      const auto picture = as_rgb(dataset.image(first + k), "Loader");
+      const auto picture = image::to_rgb(dataset.image(first + k), "Loader");
       if (picture.width != width || picture.height != height)
         fail("Loader", "expected pictures of one size, ", width, " x ", height, ", got ", picture.width, " x ", picture.height);
       std::memcpy(out, picture.pixels.data(), static_cast<std::size_t>(bytes));

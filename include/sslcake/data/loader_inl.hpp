@@ -11,6 +11,7 @@
 
 #include "../core/clock.hpp"
 #include "../core/threads.hpp"
+#include "../image/colour.hpp"
 #include "gpu_views.hpp"
 #include "loader.hpp"
 
@@ -295,7 +296,7 @@ struct Loader::State {
   bool read(std::int64_t& index, image::Image& picture) const {
     for (std::int64_t tries = 0; tries < count; ++tries, index = (index + 1) % count) {
       try {
-        picture = detail::as_rgb(dataset->image(index), "Loader");
+        picture = image::to_rgb(dataset->image(index), "Loader");
         return true;
       } catch (const UnreadablePicture&) {
         if (options.unreadable == Unreadable::skip) return false;

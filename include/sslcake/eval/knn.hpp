@@ -25,7 +25,7 @@ struct Neighbours {
 /// Errors: types other than float32, other ranks or widths, k < 1, features that are not finite; on CUDA, k > 7168.
 Neighbours nearest(const Tensor& queries, const Tensor& base, std::int64_t k, bool skip_same_index = false);
 
-/// Defaults are the protocol of arXiv 1805.01978 with the temperature 0.1 that lightly's and solo-learn's benchmarks use.
+/// Defaults are the protocol of arXiv 1805.01978, but for its temperature, 0.07: 0.1 is that of lightly's benchmarks.
 struct KnnOptions {
   std::int64_t k = 200;
   float temperature = 0.1f;  // 0: every neighbour has one vote

@@ -1,10 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
-#include "../core/random.hpp"
+#include "../data/dataset.hpp"
 #include "../ops/arithmetic.hpp"
 #include "../ops/losses.hpp"
 #include "../ops/matmul.hpp"
@@ -18,15 +17,6 @@
 
 namespace sslcake::inline v0::eval {
 namespace detail {
-
-/// 0..n-1 shuffled (Fisher and Yates) as a function of seed and epoch.
-inline std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, std::uint64_t epoch) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  Random random(seed, Purpose::evaluate, epoch);
-  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
-  return order;
-}
 
 /// 1 / deviation. What is left of a constant column is rounding; it must not be blown up to size 1.
 inline double scale_of(double mean, double deviation) {
@@ -102,7 +92,7 @@ SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train
   const std::int64_t per_epoch = n / batch, steps = per_epoch * options.epochs;
   for (std::int64_t step = 0; step < steps;) {
     const Tensor order =
-        from_vector({n}, detail::shuffled(n, options.seed, static_cast<std::uint64_t>(step / per_epoch))).to(device);
+        from_vector({n}, data::permutation(n, options.seed, static_cast<std::uint64_t>(step / per_epoch), Purpose::evaluate)).to(device);
     for (std::int64_t i = 0; i < per_epoch; ++i, ++step) {
       const Tensor index = order.rows(i * batch, (i + 1) * batch);
       const Tensor logits = ops::linear(ops::index_select(x, index), weight, bias);  // (batch,C)

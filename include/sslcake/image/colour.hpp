@@ -53,9 +53,9 @@ inline Image to_grey(const Image& picture) {
   return result;
 }
 
-/// A grey picture as three equal channels; a colour picture unchanged.
-inline Image to_rgb(const Image& picture) {
-  check(picture, "image::to_rgb");
+/// A grey picture as three equal channels; a colour picture unchanged. Errors: `where` found a picture that is none.
+inline Image to_rgb(Image picture, const char* where = "image::to_rgb") {
+  check(picture, where);
   if (picture.channels == 3) return picture;
   Image result(picture.width, picture.height, 3);
   std::uint8_t* out = result.pixels.data();

@@ -11,7 +11,7 @@ namespace sslcake::inline v0::image {
 
 /// The whole picture at another size, rounded to 8 bits. Errors: a size below 1 x 1 or above 2^30 pixels.
 Image resize(const Image& picture, int width, int height);
-/// The picture with its shorter side at `side`, its ratio kept (torchvision's Resize of one number).
+/// The picture with its shorter side at `side`, its ratio kept (torchvision's Resize of one number). Errors: as resize's.
 Image resize_short_side(const Image& picture, int side);
 /// 1/`factor` of the size, rounded up: each pixel is the mean of factor x factor pixels, of fewer at the right and lower
 /// edge, rounded. Errors: a factor below 1 or above 4096.

@@ -1,5 +1,6 @@
-// The Gaussian error linear unit (Hendrycks and Gimpel, 2016, arXiv 1606.08415) on runs of float32, vectorised: a vision
-// transformer spends one third of its numbers on it, and the C library's erf takes ten times as long.
+// The Gaussian error linear unit (Hendrycks and Gimpel, 2016, arXiv 1606.08415) on runs of float32, vectorised: in a
+// vision transformer it goes over the hidden layers, which are four times as wide as the tokens, and the C library's erf is a
+// call for each number.
 //
 //   gelu(x) = x Φ(x),   gelu'(x) = Φ(x) + x φ(x),   φ(x) = exp(-x²/2)/√(2π),   Φ(-x) = φ(x) R(x)  for x >= 0
 //

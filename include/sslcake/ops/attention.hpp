@@ -11,8 +11,9 @@ namespace sslcake::inline v0::ops {
 ///   y = softmax(q kᵀ / √d) v.
 ///
 /// The (T,T) scores are never held: 64 rows at a time are, per thread, forward and again backward (Dao et al., "FlashAttention",
-/// 2022, arXiv 2205.14135, keep as little). What is kept for the gradient is qkv and one number per row and head.
-/// float32, float64, and bfloat16 (computed in float32). Errors: another rank, a last extent that is not 3 x heads x something.
+/// 2022, arXiv 2205.14135, keep as little). What is kept for the gradient is qkv and one number per row and head;
+/// on CUDA y too. float32, float64, and bfloat16 (computed in float32). Errors: another rank, a last extent that is not
+/// 3 x heads x something; on CUDA float64, or heads of more than 256 numbers.
 Tensor attention(const Tensor& qkv, std::int64_t heads);
 
 }  // namespace sslcake::inline v0::ops

@@ -137,7 +137,7 @@ void attention_gradient(const Heads& h, T scale, const S* qkv, const S* dy, cons
 }
 
 inline kernels::cuda::AttentionSizes attention_sizes(const char* op, const Heads& h, const Tensor& qkv) {
-  if (qkv.dtype() == DType::float64) fail(op, "expected float32 or bfloat16 on cuda, got ", qkv.dtype());
+  expect_floats_on_cuda(op, qkv);
   if (h.d > kernels::cuda::AttentionSizes::most_d)
     fail(op, "expected heads of at most ", kernels::cuda::AttentionSizes::most_d, " numbers on cuda, got ", h.d);
   return {h.batch, h.tokens, h.heads, h.d};

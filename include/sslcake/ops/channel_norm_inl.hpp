@@ -74,18 +74,6 @@ void update_running(const NormState& norm, const ChannelStatistics& s, const std
   }
 }
 
-inline const float* device_floats(const Tensor& t) { return static_cast<const float*>(t.address()); }
-inline float* device_floats(Tensor& t) { return static_cast<float*>(t.mutable_address()); }
-
-/// Whether a norm layer runs on CUDA, which knows float32 and bfloat16.
-template <class... Others>
-bool norm_on_cuda(const char* where, const Tensor& x, const Others&... others) {
-  if (!on_cuda(where, x, others...)) return false;
-  if (x.dtype() != DType::float32 && x.dtype() != DType::bfloat16)
-    fail(where, "expected float32 or bfloat16 on cuda, got ", x.dtype());
-  return true;
-}
-
 /// The rows of ChannelStatistics::on_device.
 struct DeviceRows {
   const float *mean, *inverse_deviation, *scale, *shift;
@@ -138,7 +126,7 @@ SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Ten
   ChannelStatistics s;
   s.rows = channels ? z.numel() / channels : 0;
   s.of_batch = wants_batch_statistics(norm);
-  const bool cuda = norm_on_cuda(where, z, norm.gamma, norm.beta, norm.running_mean, norm.running_var, norm.num_batches_tracked);
+  const bool cuda = floats_on_cuda(where, z, norm.gamma, norm.beta, norm.running_mean, norm.running_var, norm.num_batches_tracked);
   if (!cuda) s.inverse_deviation.assign(static_cast<std::size_t>(channels), 0.0);
   if (s.of_batch && s.rows == 1)
     fail(where, "expected more than one element per channel to take statistics of, got shape ", z.shape(),
@@ -172,7 +160,7 @@ SSLCAKE_INLINE Tensor normalise_channels(Tensor z, const ChannelStatistics& s, c
                                          const Tensor& residual, bool relu, bool in_place) {
   Tensor y = in_place ? z : empty_like(z);
   if (z.numel() == 0) return y;
-  if (norm_on_cuda("batch_norm", z, residual)) {
+  if (floats_on_cuda("batch_norm", z, residual)) {
     const std::int64_t channels = z.shape().back();
     const DeviceRows rows(s);
     kernels::cuda::table().norm.channel_affine(z.dtype(), z.numel() / channels, channels, z.address(), rows.scale, rows.shift,
@@ -218,7 +206,7 @@ SSLCAKE_INLINE ChannelNormGradients normalise_channels_grad(Tensor dy, Tensor z,
                                                             const Tensor& beta, ReluGradient relu, const Tensor& y,
                                                             bool want_dz) {
   const std::int64_t channels = dy.shape().back();
-  const bool cuda = norm_on_cuda("batch_norm", dy, z, y), fills = cuda && dy.numel() > 0;  // CUDA's kernels write every number
+  const bool cuda = floats_on_cuda("batch_norm", dy, z, y), fills = cuda && dy.numel() > 0;  // CUDA's kernels write every number
   ChannelNormGradients out;
   for (Tensor* t : {&out.dgamma, &out.dbeta})
     *t = fills ? empty(Shape{channels}, DType::float32, dy.device())

@@ -13,6 +13,8 @@
 namespace sslcake::inline v0::ops {
 
 /// x (N,H,W,C), weight (O,KH,KW,C/groups) -> (N,OH,OW,O) with OH = (H + 2P - D(KH-1) - 1) / s + 1, rounded down.
+/// x is float32 or float64 with weight and bias of its type, or bfloat16 with both in float32; y is of x's type. On CUDA no
+/// float64.
 /// Errors: shapes that do not fit, a kernel larger than the padded picture, groups that do not divide C and O.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const ConvOptions& options = {});
 /// The same plus bias (O); an undefined bias is none.

@@ -41,16 +41,6 @@ inline kernels::ConvShape conv_shape(const char* where, const Tensor& x, const T
   return s;
 }
 
-/// Whether the convolution of these two runs on CUDA, which knows float32 and bfloat16.
-inline bool conv_on_cuda(const char* op, const Tensor& a, const Tensor& b) {
-  if (!on_cuda(op, a, b)) return false;
-  if (a.dtype() != DType::float32 && a.dtype() != DType::bfloat16)
-    fail(op, "expected float32 or bfloat16 on cuda, got ", a.dtype());
-  return true;
-}
-inline const float* cuda_floats(const Tensor& t) { return static_cast<const float*>(t.address()); }
-inline float* cuda_floats(Tensor& t) { return static_cast<float*>(t.mutable_address()); }
-
 // The three maps of a convolution on tensors, in the input's type. An empty operand makes all sums empty.
 
 /// Whether conv_forward adds a bias on the way.
@@ -61,11 +51,11 @@ inline bool takes_bias(const Tensor& x, const Tensor& w) {
 /// `bias` (O) only where takes_bias says so.
 inline Tensor conv_forward(const kernels::ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias = {}) {
   const Shape shape{s.n, s.oh(), s.ow(), s.o};
-  const bool device = conv_on_cuda("conv2d", x, w);
+  const bool device = floats_on_cuda("conv2d", x, w);
   if (x.numel() == 0 || w.numel() == 0) return zeros(shape, x.dtype(), x.device());
   Tensor y(shape, x.dtype(), x.device());
   if (device)
-    kernels::cuda::table().convolution.forward(x.dtype(), s, x.address(), cuda_floats(w), cuda_floats(bias),
+    kernels::cuda::table().convolution.forward(x.dtype(), s, x.address(), device_floats(w), device_floats(bias),
                                                 y.mutable_address());
   else if (x.dtype() == DType::bfloat16)
     kernels::conv2d_forward(s, x.data<bfloat16>(), w.data<float>(), y.mutable_data<bfloat16>(), bias.data<float>());
@@ -106,16 +96,16 @@ inline Tensor conv_forward_moments(const kernels::ConvShape& s, const Tensor& x,
 /// The same on CUDA: z, and mean and variance (O) in float32, there. False (and nothing done) where the sums are empty.
 inline bool conv_forward_moments_on_device(const kernels::ConvShape& s, const Tensor& x, const Tensor& w, Tensor& z, Tensor& mean,
                                            Tensor& variance) {
-  if (!conv_on_cuda("conv_norm_act", x, w)) fail("conv_norm_act", "expected tensors on cuda, got one on ", x.device());
+  if (!floats_on_cuda("conv_norm_act", x, w)) fail("conv_norm_act", "expected tensors on cuda, got one on ", x.device());
   if (x.numel() == 0 || w.numel() == 0) return false;
   z = Tensor(Shape{s.n, s.oh(), s.ow(), s.o}, x.dtype(), x.device());
   mean = Tensor(Shape{s.o}, DType::float32, x.device());
   variance = Tensor(Shape{s.o}, DType::float32, x.device());
   void* to = z.mutable_address();
-  float *means = cuda_floats(mean), *variances = cuda_floats(variance);
+  float *means = device_floats(mean), *variances = device_floats(variance);
   const auto& table = kernels::cuda::table();
-  if (!table.convolution.forward_moments(x.dtype(), s, x.address(), cuda_floats(w), to, means, variances)) {
-    table.convolution.forward(x.dtype(), s, x.address(), cuda_floats(w), nullptr, to);
+  if (!table.convolution.forward_moments(x.dtype(), s, x.address(), device_floats(w), to, means, variances)) {
+    table.convolution.forward(x.dtype(), s, x.address(), device_floats(w), nullptr, to);
     table.norm.channel_moments(x.dtype(), s.n * s.oh() * s.ow(), s.o, to, means, variances);
   }
   return true;
@@ -123,10 +113,10 @@ inline bool conv_forward_moments_on_device(const kernels::ConvShape& s, const Te
 
 inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, const Tensor& w) {
   const Shape shape{s.n, s.h, s.w, s.c};
-  const bool device = conv_on_cuda("conv2d", dy, w);
+  const bool device = floats_on_cuda("conv2d", dy, w);
   if (dy.numel() == 0 || w.numel() == 0) return zeros(shape, dy.dtype(), dy.device());
   Tensor dx(shape, dy.dtype(), dy.device());
-  if (device) kernels::cuda::table().convolution.input_grad(dy.dtype(), s, dy.address(), cuda_floats(w), dx.mutable_address());
+  if (device) kernels::cuda::table().convolution.input_grad(dy.dtype(), s, dy.address(), device_floats(w), dx.mutable_address());
   else dispatch_floating(dy.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
     kernels::conv2d_input_grad(s, dy.data<T>(), w.data<compute_t<T>>(), dx.mutable_data<T>());
@@ -136,10 +126,10 @@ inline Tensor conv_input_grad(const kernels::ConvShape& s, const Tensor& dy, con
 
 inline Tensor conv_weight_grad(const kernels::ConvShape& s, const Tensor& x, const Tensor& dy) {
   const Shape shape{s.o, s.kh, s.kw, s.group_c()};
-  const bool device = conv_on_cuda("conv2d", x, dy);
+  const bool device = floats_on_cuda("conv2d", x, dy);
   if (dy.numel() == 0 || x.numel() == 0) return zeros(shape, parameter_type(x.dtype()), x.device());
   Tensor dw(shape, parameter_type(x.dtype()), x.device());
-  if (device) kernels::cuda::table().convolution.weight_grad(x.dtype(), s, x.address(), dy.address(), cuda_floats(dw));
+  if (device) kernels::cuda::table().convolution.weight_grad(x.dtype(), s, x.address(), dy.address(), device_floats(dw));
   else dispatch_floating(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
     kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<compute_t<T>>());
@@ -152,8 +142,8 @@ inline Tensor bias_grad(const Tensor& dy) {
   const std::int64_t channels = dy.shape().back(), rows = channels ? dy.numel() / channels : 0;
   Tensor db = zeros(Shape{channels}, parameter_type(dy.dtype()), dy.device());
   if (rows == 0) return db;
-  if (conv_on_cuda("bias", dy, {})) {
-    kernels::cuda::table().reduce.column_sums(dy.dtype(), rows, channels, dy.address(), cuda_floats(db));
+  if (floats_on_cuda("bias", dy)) {
+    kernels::cuda::table().reduce.column_sums(dy.dtype(), rows, channels, dy.address(), device_floats(db));
     return db;
   }
   std::vector<double> sums(static_cast<std::size_t>(channels));

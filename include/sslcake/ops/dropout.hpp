@@ -9,6 +9,7 @@ namespace sslcake::inline v0::ops {
 /// y = x·m/(1 − p), where each m is 0 with probability p and 1 otherwise; x itself unless `training` and p > 0.
 /// float32, float64, bfloat16. The mask is a function of (global_seed(), the number of this call since seed(), position):
 /// nothing is stored for the backward pass, which draws the same mask again.
+/// Errors: p outside of [0,1].
 Tensor dropout(const Tensor& x, double p, bool training);
 
 }  // namespace sslcake::inline v0::ops

@@ -81,16 +81,6 @@ void pair_gradient(const T* __restrict x, const T* __restrict t, const T* __rest
   for (std::int64_t i = 0; i < n; ++i) dx[i] = dy[i] * Slope{}(x[i], t[i], k);
 }
 
-/// y = value(x, t, c) with partial derivatives slope_x(x, t, c) and slope_t(x, t, c). float32 and float64.
-template <class Value, class SlopeOfX, class SlopeOfT>
-Tensor pair(const char* op, const Tensor& x, const Tensor& t, Constants c, Value, SlopeOfX, SlopeOfT) {
-  static constexpr PairLoops loops{pair_value<Value, float>, pair_value<Value, double>,
-                                   {pair_gradient<SlopeOfX, float>, pair_gradient<SlopeOfT, float>},
-                                   {pair_gradient<SlopeOfX, double>, pair_gradient<SlopeOfT, double>},
-                                   -1};  // the CPU only
-  return pair_op(op, x, t, c, loops);
-}
-
 // F's functions as the objects that these loops call.
 template <class F>
 struct ValueOf {
@@ -105,7 +95,7 @@ struct SlopeT {
   template <class T> T operator()(T x, T t, ConstantsOf<T> c) const { return F::slope_t(x, t, c); }
 };
 
-/// The same with F::value, F::slope_x and F::slope_t of functions.hpp, on any device.
+/// y = F::value(x, t, c) with F::slope_x and F::slope_t of functions.hpp, on any device. float32 and float64.
 template <class F>
 Tensor pair(const char* op, const Tensor& x, const Tensor& t, Constants c = {}) {
   static constexpr PairLoops loops{pair_value<ValueOf<F>, float>, pair_value<ValueOf<F>, double>,

@@ -93,7 +93,6 @@ SSLCAKE_INLINE Tensor pair_op(const char* op, const Tensor& x, const Tensor& t, 
   if (!(x.shape() == t.shape())) fail(op, "expected two tensors of one shape, got ", x.shape(), " and ", t.shape());
   Tensor y = empty_like(x);
   const bool cuda = on_cuda(op, x, t);
-  if (cuda && loops.id < 0) fail(op, "this loss is computed on the CPU only; move the tensors with to(Device::cpu)");
   if (cuda) {
     kernels::cuda::table().elementwise.pair_value(loops.id, x.dtype(), x.numel(), x.address(), t.address(), y.mutable_address(),
                                                   c.a, c.b);

@@ -6,7 +6,8 @@
 namespace sslcake::inline v0::ops {
 
 /// Row index[...] of `weight` (V,D) for every index: (...) int64 → (..., D). The gradient of the weight is dense: rows that
-/// were looked up several times get the sum, others zero. Fails on an index outside of [0, V).
+/// were looked up several times get the sum, others zero.
+/// Errors: an index outside of [0, V). On CUDA nobody looks: its row is NaN and has no gradient.
 Tensor embedding(const Tensor& index, const Tensor& weight);
 
 }  // namespace sslcake::inline v0::ops

@@ -111,18 +111,15 @@ void layer_norm_grad(const S* dy, const T* x, const T* gamma, std::int64_t rows,
 // The two on CUDA.
 inline void layer_norm_on_cuda(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t rows, std::int64_t width,
                                double eps, RowStatistics& s, Tensor& y) {
-  const auto at = [](const Tensor& t) { return static_cast<const float*>(t.address()); };
   auto* mean = static_cast<float*>(s.on_device.mutable_address());
-  kernels::cuda::table().norm.layer_norm(y.dtype(), rows, width, at(x), at(gamma), at(beta), eps, mean, mean + rows,
+  kernels::cuda::table().norm.layer_norm(y.dtype(), rows, width, device_floats(x), device_floats(gamma), device_floats(beta), eps, mean, mean + rows,
                                          y.mutable_address());
 }
 inline void layer_norm_grad_on_cuda(const Tensor& dy, const Tensor& x, const Tensor& gamma, std::int64_t rows, std::int64_t width,
                                     const RowStatistics& s, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
-  const auto at = [](const Tensor& t) { return static_cast<const float*>(t.address()); };
-  const auto to = [](Tensor& t) { return static_cast<float*>(t.mutable_address()); };
-  const float* mean = at(s.on_device);
-  kernels::cuda::table().norm.layer_norm_grad(dy.dtype(), rows, width, dy.address(), at(x), at(gamma), mean, mean + rows, to(dx),
-                                              to(dgamma), to(dbeta));
+  const float* mean = device_floats(s.on_device);
+  kernels::cuda::table().norm.layer_norm_grad(dy.dtype(), rows, width, dy.address(), device_floats(x), device_floats(gamma), mean, mean + rows, device_floats(dx),
+                                              device_floats(dgamma), device_floats(dbeta));
 }
 
 }  // namespace detail
@@ -141,7 +138,7 @@ SSLCAKE_INLINE Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Ten
   const std::int64_t width = normalised.numel(), rows = x.shape().span(0, x.rank() - options.dims);
   if (options.to_bfloat16 && x.dtype() != DType::float32) fail(op, "expected float32 to be rounded to bfloat16, got ", x.dtype());
   const bool cuda = detail::on_cuda(op, x, gamma, beta);
-  if (cuda && x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+  if (cuda) detail::expect_float32_on_cuda(op, x);
   Tensor y(x.shape(), options.to_bfloat16 ? DType::bfloat16 : x.dtype(), x.device());
   const auto s = std::make_shared<detail::RowStatistics>(rows, cuda);
   if (cuda && y.numel() > 0) detail::layer_norm_on_cuda(x, gamma, beta, rows, width, options.eps, *s, y);

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
 #include "../core/dtype.hpp"
 #include "../core/threads.hpp"
@@ -22,23 +20,6 @@ inline std::int64_t items_per_chunk(std::int64_t elements_per_item, std::int64_t
 
 inline void widen(const bfloat16* from, float* to, std::int64_t n) { kernels::variant().widen(n, from, to); }
 inline void narrow(const float* from, bfloat16* to, std::int64_t n) { kernels::variant().narrow(n, from, to); }
-
-/// 1 / (1 + e⁻ˣ) by e^−|x|, which cannot overflow.
-template <class T>
-T logistic(T x) {
-  const T e = std::exp(-std::abs(x));
-  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-/// log(1 + eˣ).
-template <class T>
-T log1p_exp(T x) {
-  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::abs(x)));
-}
-/// Φ(x), the normal distribution function; by erfc, which loses no digits in the lower tail.
-template <class T>
-T normal_cdf(T x) {
-  return T(0.5) * std::erfc(-x * (std::numbers::sqrt2_v<T> / 2));
-}
 
 /// Calls body(start, number) for every line of elements start, start + inner, start + 2·inner, ... along the axis.
 template <class Body>

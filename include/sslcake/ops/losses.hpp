@@ -21,13 +21,15 @@ struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
 };
 /// −log softmax(logits)[target]. logits: (..., C), any real numbers; target: (...) int64 in [0,C) or ignore_index.
+/// Errors: shapes, types, a label_smoothing outside of [0,1], another target; on CUDA that is not noticed: its loss is NaN, its
+/// gradient 0.
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
 
 /// (x − target)². Both of one shape.
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 /// |x − target|.
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
-/// d²/2 for |d| = |x − target| ≤ delta, delta·(|d| − delta/2) beyond (Huber 1964).
+/// d²/2 for |d| = |x − target| ≤ delta, delta·(|d| − delta/2) beyond (Huber 1964). Errors: delta not above 0.
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, Reduction reduction = Reduction::mean);
 /// −[w·t·log σ(x) + (1 − t)·log(1 − σ(x))] for logits x and targets t in [0,1]; w, the weight of positives, for all classes.
 Tensor bce_with_logits(const Tensor& x, const Tensor& target, double positive_weight = 1, Reduction reduction = Reduction::mean);

@@ -15,11 +15,6 @@
 namespace sslcake::inline v0::ops {
 namespace detail {
 
-/// Fails unless the type is the one that losses are computed in on CUDA.
-inline void check_float32_on_cuda(const char* op, const Tensor& x) {
-  if (x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
-}
-
 /// Losses are computed in float32 at least.
 inline Tensor at_least_float32(const char* op, const Tensor& x) {
   check_floating(op, x);
@@ -123,7 +118,7 @@ SSLCAKE_INLINE Tensor cross_entropy(const Tensor& logits, const Tensor& target, 
   }
   Tensor losses(rows_shape, x.dtype(), x.device());
   if (detail::on_cuda("cross_entropy", x, target, weights)) {  // a target out of range gives a loss of NaN
-    detail::check_float32_on_cuda("cross_entropy", x);
+    detail::expect_float32_on_cuda("cross_entropy", x);
     kernels::cuda::table().losses.cross_entropy(part.for_cuda(), static_cast<const float*>(x.address()),
                                                 static_cast<const std::int64_t*>(target.address()),
                                                 static_cast<const float*>(weights.address()),
@@ -214,7 +209,7 @@ SSLCAKE_INLINE Tensor normalize(const Tensor& x, int axis, double eps) {
   const auto line = detail::split_at("normalize", x.shape(), axis);
   Tensor y = empty_like(x), norms(Shape{line.outer, line.inner}, x.dtype(), x.device());
   if (detail::on_cuda("normalize", x)) {
-    detail::check_float32_on_cuda("normalize", x);
+    detail::expect_float32_on_cuda("normalize", x);
     kernels::cuda::table().losses.normalize(line.outer, line.extent, line.inner, static_cast<float>(eps),
                                             static_cast<const float*>(x.address()), static_cast<float*>(y.mutable_address()),
                                             static_cast<float*>(norms.mutable_address()));

@@ -92,15 +92,14 @@ Tensor multiply_narrow(Product p, const Shape& batch, const Tensor& a, const Sha
 inline Tensor multiply(const Product& p, const Shape& batch, const Tensor& a, const Shape& batch_a, const Tensor& b,
                        const Shape& batch_b, const Shape& shape, const Shape& batch_c) {
   if (a.dtype() == DType::bfloat16) return multiply_narrow(p, batch, a, batch_a, b, batch_b, shape, batch_c);
-  if (on_cuda("matmul", a, b)) {
-    if (a.dtype() != DType::float32) fail("matmul", "expected float32 or bfloat16 on cuda, got ", a.dtype());
+  if (floats_on_cuda("matmul", a, b)) {
     Tensor c(shape, a.dtype(), a.device());
     auto product = p.for_cuda();
     for (int d = 0; d < batch.rank(); ++d)
       product.dims[product.rank++] = {.extent = batch[d], .a = matrix_step(batch, batch_a, d) * p.m * p.k,
                                       .b = matrix_step(batch, batch_b, d) * p.k * p.n,
                                       .c = matrix_step(batch, batch_c, d) * p.m * p.n};
-    kernels::cuda::table().product.gemm(product, cuda_floats(a), cuda_floats(b), nullptr, cuda_floats(c));
+    kernels::cuda::table().product.gemm(product, device_floats(a), device_floats(b), nullptr, device_floats(c));
     return c;
   }
   const bool sums = batch_c.numel() != batch.numel();
@@ -170,22 +169,14 @@ inline kernels::ConvShape rows_as_pixels(std::int64_t rows, std::int64_t in, std
   return {.n = rows, .h = 1, .w = 1, .c = in, .o = out};
 }
 
-/// Whether a linear layer runs on CUDA, in a type that it has there.
-inline bool linear_on_cuda(const Tensor& x, const Tensor& other) {
-  if (!on_cuda("linear", x, other)) return false;
-  if (x.dtype() != DType::float32 && x.dtype() != DType::bfloat16)
-    fail("linear", "expected float32 or bfloat16 on cuda, got ", x.dtype());
-  return true;
-}
-
 /// y (rows,out) = x (rows,in)·weightᵀ, weight (out,in), + bias.
 inline void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, std::int64_t rows,
                            std::int64_t in, std::int64_t out) {
   const Product product{false, true, rows, out, in};
-  if (linear_on_cuda(x, weight)) {
+  if (floats_on_cuda("linear", x, weight)) {
     const auto& table = kernels::cuda::table();
-    const float *w = cuda_floats(weight), *row = bias.defined() ? cuda_floats(bias) : nullptr;
-    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(x), w, row, cuda_floats(y));
+    const float *w = device_floats(weight), *row = bias.defined() ? device_floats(bias) : nullptr;
+    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), device_floats(x), w, row, device_floats(y));
     else table.convolution.forward(x.dtype(), rows_as_pixels(rows, in, out), x.address(), w, row, y.mutable_address());
   } else if (x.dtype() == DType::bfloat16) {
     kernels::conv2d_forward(rows_as_pixels(rows, in, out), x.data<bfloat16>(), weight.data<float>(), y.mutable_data<bfloat16>(),
@@ -207,10 +198,10 @@ inline void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& 
 inline void linear_input_grad(const Tensor& weight, const Tensor& dy, Tensor& dx, std::int64_t rows, std::int64_t in,
                               std::int64_t out) {
   const Product product{false, false, rows, in, out};
-  if (linear_on_cuda(dy, weight)) {
+  if (floats_on_cuda("linear", dy, weight)) {
     const auto& table = kernels::cuda::table();
-    const float* w = cuda_floats(weight);
-    if (dy.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), w, nullptr, cuda_floats(dx));
+    const float* w = device_floats(weight);
+    if (dy.dtype() == DType::float32) table.product.gemm(product.for_cuda(), device_floats(dy), w, nullptr, device_floats(dx));
     else table.convolution.input_grad(dy.dtype(), rows_as_pixels(rows, in, out), dy.address(), w, dx.mutable_address());
   } else if (dy.dtype() == DType::bfloat16) {
     kernels::conv2d_input_grad(rows_as_pixels(rows, in, out), dy.data<bfloat16>(), weight.data<float>(),
@@ -227,10 +218,10 @@ inline void linear_input_grad(const Tensor& weight, const Tensor& dy, Tensor& dx
 inline void linear_weight_grad(const Tensor& x, const Tensor& dy, Tensor& dw, std::int64_t rows, std::int64_t in,
                                std::int64_t out) {
   const Product product{true, false, out, in, rows};
-  if (linear_on_cuda(x, dy)) {
+  if (floats_on_cuda("linear", x, dy)) {
     const auto& table = kernels::cuda::table();
-    float* to = cuda_floats(dw);
-    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), cuda_floats(dy), cuda_floats(x), nullptr, to);
+    float* to = device_floats(dw);
+    if (x.dtype() == DType::float32) table.product.gemm(product.for_cuda(), device_floats(dy), device_floats(x), nullptr, to);
     else table.convolution.weight_grad(x.dtype(), rows_as_pixels(rows, in, out), x.address(), dy.address(), to);
   } else if (x.dtype() == DType::bfloat16) {
     kernels::conv2d_weight_grad(rows_as_pixels(rows, in, out), x.data<bfloat16>(), dy.data<bfloat16>(), dw.mutable_data<float>());

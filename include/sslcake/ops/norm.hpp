@@ -11,7 +11,8 @@
 //
 //   dx = (g - Σg/n - x̂·Σ(g·x̂)/n) / sqrt(variance + eps),   dgamma = Σ dy·x̂,   dbeta = Σ dy
 //
-// Channels are the last dimension. Statistics are summed in float64 (kernels/norm.hpp).
+// Channels are the last dimension. Sums are float32 over short runs and float64 beyond (kernels/norm.hpp); layer_norm's are
+// sixteen in float32 along a row, joined in float64.
 #pragma once
 
 #include "../autograd/tape.hpp"
@@ -21,10 +22,12 @@
 namespace sslcake::inline v0::ops {
 
 /// x (..., C), rank at least 2. In training the batch must have more than one element per channel; an empty batch
-/// passes and changes no statistics.
+/// passes and changes no statistics. float32, float64, or x bfloat16 with float32 gamma and beta; on CUDA no float64.
+/// Errors: one element per channel in training, one of the running statistics without the other, a momentum outside of [0,1].
 Tensor batch_norm(const Tensor& x, const NormState& norm);
 
-/// x (N,...,C), C divisible by `groups`; gamma and beta (C) or undefined. Each set needs more than one element.
+/// x (N,...,C), C divisible by `groups`; gamma and beta (C) or undefined. float32 and float64; on CUDA
+/// float32. Errors: groups that do not divide C, sets of one element.
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& gamma = {}, const Tensor& beta = {}, double eps = 1e-5);
 
 /// group_norm with one channel per group (without running statistics, as PyTorch's default).

@@ -134,8 +134,7 @@ inline Tensor normalise_groups(const char* where, const Tensor& x, std::int64_t 
     fail(where, "expected sets of more than one element, got shape ", x.shape(), " with ", groups,
          " groups: everything would become beta");
   const bool cuda = on_cuda(where, x, gamma, beta);
-  if (cuda && x.dtype() != DType::float32)
-    fail(where, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+  if (cuda) expect_float32_on_cuda(where, x);
   Tensor y = empty_like(x);
   const auto s = std::make_shared<SetStatistics>(n.pictures * n.groups, cuda);
   if (x.numel() > 0 && cuda) group_norm_on_cuda(n, x, gamma, beta, eps, *s, y);

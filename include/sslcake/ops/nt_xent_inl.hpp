@@ -187,7 +187,7 @@ NtXentResult nt_xent_of(const Tensor& z, const NtXentOptions& options) {
 }
 
 inline NtXentResult nt_xent_on_cuda(const Tensor& z, const NtXentOptions& options) {
-  if (z.dtype() == DType::float64) fail("nt_xent", "expected float32 or bfloat16 on cuda, got ", z.dtype());
+  expect_floats_on_cuda("nt_xent", z);
   const std::int64_t rows = z.dim(0), d = z.dim(1);
   // Similarities up to 1/temperature: the larger, the more of their digits count.
   const bool precise = !options.normalize || options.temperature < 0.05;

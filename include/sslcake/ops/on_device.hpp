@@ -23,4 +23,27 @@ bool on_cuda([[maybe_unused]] const char* op, const Tensor& first, const Others&
   return ((first.defined() && first.device() == Device::cuda) || ... || (others.defined() && others.device() == Device::cuda));
 }
 
+/// Fails unless x has the one type that `op` computes in on CUDA: reductions, softmax, losses, layer and group norm.
+inline void expect_float32_on_cuda(const char* op, const Tensor& x) {
+  if (x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+}
+
+/// Fails unless x has one of the two types of pictures and tokens on CUDA.
+inline void expect_floats_on_cuda(const char* op, const Tensor& x) {
+  if (x.dtype() != DType::float32 && x.dtype() != DType::bfloat16)
+    fail(op, "expected float32 or bfloat16 on cuda, got ", x.dtype(), "; convert it with ops::cast");
+}
+
+/// Whether an op runs on CUDA, in one of these two types.
+template <class... Others>
+bool floats_on_cuda(const char* op, const Tensor& x, const Others&... others) {
+  if (!on_cuda(op, x, others...)) return false;
+  expect_floats_on_cuda(op, x);
+  return true;
+}
+
+/// A float32 tensor's numbers wherever they lie, for kernels; null where it is undefined.
+inline const float* device_floats(const Tensor& t) { return static_cast<const float*>(t.address()); }
+inline float* device_floats(Tensor& t) { return static_cast<float*>(t.mutable_address()); }
+
 }  // namespace sslcake::inline v0::ops::detail

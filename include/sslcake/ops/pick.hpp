@@ -1,4 +1,6 @@
 // Functions that pick entries by their number: any element type (the gradient flows where it is a floating-point one).
+// Errors: an index out of range. On CUDA nobody looks: what it would pick is bytes of 0xff (NaN, -1, 255), and gradients
+// leave it out.
 #pragma once
 
 #include "../core/tensor.hpp"

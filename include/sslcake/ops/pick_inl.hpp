@@ -12,8 +12,8 @@
 namespace sslcake::inline v0::ops {
 namespace detail {
 
-/// The index as plain numbers, each checked to lie in [0, extent); on CUDA they are not looked at, and the kernels leave out
-/// those that do not.
+/// The index as plain numbers, each checked to lie in [0, extent); on CUDA they are not looked at: for those that do
+/// not, kernels write bytes of 0xff, and gradients leave them out.
 inline const std::int64_t* checked_index(const char* op, const Tensor& index, std::int64_t extent) {
   check_defined(op, index);
   if (index.dtype() != DType::int64) fail(op, "expected an index of type int64, got ", index.dtype());

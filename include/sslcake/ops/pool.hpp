@@ -6,6 +6,8 @@
 //   global_avg_pool       avg over the whole picture (Lin, Chen, Yan, "Network in network", 2013, arXiv 1312.4400)
 //
 // Semantics, sizes and ties are PyTorch's; there is no ceil_mode. Means of bfloat16 pictures are float32.
+// On CUDA there are no float64 means. Errors: padding above half the kernel, pictures smaller than the kernel; max_pool2d: a
+// kernel of more than 65535 pixels.
 #pragma once
 
 #include "../autograd/tape.hpp"

@@ -54,8 +54,7 @@ inline Tensor box_means(const Tensor& x, const PoolAxis& over_rows, const PoolAx
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3), oh = over_rows.count, ow = over_columns.count;
   Tensor y(Shape{n, oh, ow, c}, parameter_type(x.dtype()), x.device());
   if (y.numel() == 0) return y;
-  if (on_cuda("avg_pool2d", x)) {
-    if (x.dtype() == DType::float64) fail("avg_pool2d", "expected float32 or bfloat16 on cuda, got ", x.dtype());
+  if (floats_on_cuda("avg_pool2d", x)) {
     kernels::cuda::table().pool.box_means(x.dtype(), n, c, over_rows, over_columns, x.address(),
                                           static_cast<float*>(y.mutable_address()));
     return y;

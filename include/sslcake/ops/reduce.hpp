@@ -1,7 +1,9 @@
 // Reductions over any set of dimensions. An empty list of axes means all of them; with `keep` the reduced dimensions
-// stay as extents of 1 (so that the result broadcasts against x). Negative axes count from the back. float32, float64.
+// stay as extents of 1 (so that the result broadcasts against x). Negative axes count from the back. float32 and float64;
+// on CUDA float32.
 //
-// Sums are accumulated in double in a fixed order of blocks: accurate, and the same for any number of threads.
+// Sums are taken in the tensor's type within short blocks, and in double over the blocks, in a fixed order: accurate, and
+// the same for any number of threads.
 #pragma once
 
 #include <vector>
@@ -20,7 +22,8 @@ Tensor max(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false
 Tensor min(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
 /// Σ (x − mean)² / (n − correction). Correction 1 (Bessel's, PyTorch's default) gives the unbiased estimate; 0 the plain one.
 Tensor variance(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false, double correction = 1);
-/// Index of the largest element along one axis, the first of equals (int64, no gradient). Fails over nothing.
+/// Index of the largest element along one axis, the first of equals, the first NaN if there is one (int64, no gradient);
+/// of bfloat16 too. Fails over nothing.
 Tensor argmax(const Tensor& x, int axis = -1, bool keep = false);
 
 namespace detail {

@@ -15,11 +15,6 @@
 namespace sslcake::inline v0::ops {
 namespace detail {
 
-/// Fails unless the type is the one that reductions, softmax and losses compute in on CUDA.
-inline void check_on_cuda(const char* op, const Tensor& x) {
-  if (x.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", x.dtype(), "; convert it with ops::cast");
-}
-
 /// Which dimensions are reduced, and the shapes that result.
 struct ReducePlan {
   std::array<bool, Shape::capacity> reduced{};
@@ -132,7 +127,7 @@ SSLCAKE_INLINE Tensor sum_plain(const Tensor& x, const std::vector<int>& axes) {
                        [](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
                          Tensor y(Shape{outer, inner}, t.dtype(), t.device());
                          if (on_cuda("sum", t)) {
-                           check_on_cuda("sum", t);
+                           expect_float32_on_cuda("sum", t);
                            kernels::cuda::table().reduce.sum(outer, extent, inner, static_cast<const float*>(t.address()),
                                                              static_cast<float*>(y.mutable_address()));
                            return y;
@@ -150,7 +145,7 @@ inline Tensor extreme_plain(const Tensor& x, const ReducePlan& plan, int sign) {
   return reduce_groups(x, plan, [sign](std::int64_t outer, std::int64_t extent, std::int64_t inner, const Tensor& t) {
     Tensor y(Shape{outer, inner}, t.dtype(), t.device());
     if (on_cuda("max", t)) {
-      check_on_cuda("max", t);
+      expect_float32_on_cuda("max", t);
       kernels::cuda::table().reduce.extreme(sign, outer, extent, inner, static_cast<const float*>(t.address()),
                                             static_cast<float*>(y.mutable_address()));
       return y;
@@ -266,8 +261,7 @@ SSLCAKE_INLINE Tensor argmax(const Tensor& x, int axis, bool keep) {
   }
   if (extent == 0) fail("argmax", "expected at least one element to choose from, got shape ", x.shape());
   Tensor y(shape, DType::int64, x.device());
-  if (detail::on_cuda("argmax", x)) {
-    if (x.dtype() == DType::float64) fail("argmax", "expected float32 or bfloat16 on cuda, got ", x.dtype());
+  if (detail::floats_on_cuda("argmax", x)) {
     kernels::cuda::table().reduce.argmax(x.dtype(), outer, extent, inner, x.address(),
                                          static_cast<std::int64_t*>(y.mutable_address()));
     return y;

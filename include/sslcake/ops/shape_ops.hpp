@@ -28,7 +28,8 @@ Tensor stack(const std::vector<Tensor>& tensors, int axis = 0);
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end);
 /// Surrounds x with `value`: amounts[i] = {before, after} for dimension i, one pair for each dimension.
 Tensor pad(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& amounts, double value = 0);
-/// Converts the element type; x itself where it is right already. Halves of numbers are cut off towards integers.
+/// Converts the element type; x itself where it is right already. Towards integers fractions are cut off,
+/// numbers out of range become the nearest bound, NaN 0; integers take no gradient.
 Tensor cast(const Tensor& x, DType dtype);
 
 }  // namespace sslcake::inline v0::ops

@@ -262,7 +262,6 @@ SSLCAKE_INLINE Tensor pad(const Tensor& x, const std::vector<std::pair<std::int6
   });
 }
 
-// dx = dy, converted back.
 namespace detail {
 
 /// x in another type; between float32 and bfloat16 by the kernels' loops.
@@ -280,6 +279,7 @@ inline Tensor converted(const Tensor& x, DType dtype) {
 
 }  // namespace detail
 
+// dx = dy, converted back.
 SSLCAKE_INLINE Tensor cast(const Tensor& x, DType dtype) {
   detail::check_defined("cast", x);
   if (x.dtype() == dtype) return x;

@@ -13,7 +13,7 @@ namespace detail {
 /// Runs one of softmax's two directions on CUDA: `from` is the input, or the output and its gradient.
 template <class Kernel, class... From>
 void softmax_on_cuda(const char* op, Kernel kernel, const Axis& line, Tensor& to, const From&... from) {
-  if (to.dtype() != DType::float32) fail(op, "expected float32 on cuda, got ", to.dtype(), "; convert it with ops::cast");
+  expect_float32_on_cuda(op, to);
   kernel(line.outer, line.extent, line.inner, static_cast<const float*>(from.address())...,
          static_cast<float*>(to.mutable_address()));
 }

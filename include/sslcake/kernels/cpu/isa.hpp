@@ -9,7 +9,7 @@ namespace sslcake::inline v0::kernels {
 
 /// The variants there are, slowest first.
 enum class Isa : std::uint8_t {
-  reference,   // Eigen, one chunk of plain code per function: the teaching text
+  reference,   // plain code, on Eigen where SSLCAKE_EIGEN: the teaching text
   portable,    // the tuned text on 16-byte vectors, which every x86-64 and AArch64 CPU has
   avx2,        // the tuned text on 32-byte vectors with fused multiply-add
   avx512,      // the tuned text on 64-byte vectors

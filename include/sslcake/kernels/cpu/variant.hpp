@@ -10,7 +10,8 @@
 
 namespace sslcake::inline v0::kernels {
 
-/// The float32 kernels of one variant; their meaning is that of the public functions of the same names.
+/// The kernels of one variant, of float32 and of bfloat16 pictures; the first five mean what the public functions of the
+/// same names do.
 struct Variant {
   void (*gemm)(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                const float* b, std::int64_t ldb, float* c, std::int64_t ldc, bool accumulate);
