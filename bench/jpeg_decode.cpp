@@ -39,7 +39,8 @@ int main(int count, char** arguments) try {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(arguments[1])) {
     if (entry.path().extension() != ".jpg" || files.size() == 100) continue;
     files.push_back(sslcake::io::read_file(entry.path().string(), 1 << 26));
-    const auto header = image::detail::check_jpeg(reinterpret_cast<const std::uint8_t*>(files.back().data()), files.back().size(), {});
+    const auto header =
+        image::detail::check_jpeg(reinterpret_cast<const std::uint8_t*>(files.back().data()), files.back().size(), {});
     pixels += static_cast<double>(header.width) * header.height;
   }
   if (files.empty()) sslcake::fail("jpeg_decode", "expected JPEGs in ", arguments[1], ", found none that ends in .jpg");
@@ -64,7 +65,8 @@ int main(int count, char** arguments) try {
   for (const auto& way : ways) {
     std::vector<double> ratios;  // within a round
     for (std::size_t i = 0; i < way.seconds.size(); ++i) ratios.push_back(ways[0].seconds[i] / way.seconds[i]);
-    std::printf("%-6s 1/%d  %8.1f pictures/s  %5.2fx\n", name_of(way.decoder), way.denominator, number / bench::median(way.seconds), bench::median(ratios));
+    std::printf("%-6s 1/%d  %8.1f pictures/s  %5.2fx\n", name_of(way.decoder), way.denominator,
+                number / bench::median(way.seconds), bench::median(ratios));
   }
 } catch (const sslcake::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -61,13 +61,16 @@ template <class T>
 void print_directions(const kernels::ConvShape& s, double best) {
   ssl::Random random(1, ssl::Purpose::test);
   const auto type = ssl::dtype_of<T>;
-  const ssl::Tensor x = ssl::random_normal({s.n, s.h, s.w, s.c}, random).to(type), w = ssl::random_normal({s.o, s.kh, s.kw, s.c}, random);
-  ssl::Tensor y = ssl::random_normal({s.n, s.oh(), s.ow(), s.o}, random).to(type), dx(x.shape(), type), dw(w.shape(), ssl::DType::float32);
+  const ssl::Tensor x = ssl::random_normal({s.n, s.h, s.w, s.c}, random).to(type),
+                    w = ssl::random_normal({s.o, s.kh, s.kw, s.c}, random);
+  ssl::Tensor y = ssl::random_normal({s.n, s.oh(), s.ow(), s.o}, random).to(type), dx(x.shape(), type),
+              dw(w.shape(), ssl::DType::float32);
   const ssl::Tensor dy = y.clone();
   const double operations = 2 * s.multiply_adds();
   print_rate(rate(operations, [&] { kernels::conv2d_forward(s, x.data<T>(), w.data<float>(), y.mutable_data<T>()); }), best);
   print_rate(rate(operations, [&] { kernels::conv2d_input_grad(s, dy.data<T>(), w.data<float>(), dx.mutable_data<T>()); }), best);
-  print_rate(rate(operations, [&] { kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<float>()); }), best);
+  print_rate(rate(operations, [&] { kernels::conv2d_weight_grad(s, x.data<T>(), dy.data<T>(), dw.mutable_data<float>()); }),
+             best);
 }
 
 /// Of bfloat16 the products of a linear layer of n features on n rows: y = x·wᵀ, dx = dy·w, dw = dyᵀ·x.
@@ -78,7 +81,10 @@ void print_product(std::int64_t n, const Peaks& peaks) {
   const double operations = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
   std::printf("product %-32lld", static_cast<long long>(n));
   for (const auto& [left, right] : {std::pair(false, false), {false, true}, {true, false}})
-    print_rate(rate(operations, [&, l = left, r = right] { kernels::gemm(l, r, n, n, n, a.data<float>(), n, b.data<float>(), n, c.mutable_data<float>(), n); }),
+    print_rate(rate(operations,
+                    [&, l = left, r = right] {
+                      kernels::gemm(l, r, n, n, n, a.data<float>(), n, b.data<float>(), n, c.mutable_data<float>(), n);
+                    }),
                peaks.single);
   std::printf("   ");
   print_directions<ssl::bfloat16>({.n = n, .h = 1, .w = 1, .c = n, .o = n}, peaks.pairs > 0 ? peaks.pairs : peaks.single);
@@ -88,8 +94,8 @@ void print_product(std::int64_t n, const Peaks& peaks) {
 
 void print_convolution(const kernels::ConvShape& s, const Peaks& peaks) {
   std::printf("%lldx%lld/%lld %5lld -> %-5lld at %3lldx%-13lld", static_cast<long long>(s.kh), static_cast<long long>(s.kw),
-              static_cast<long long>(s.stride_h), static_cast<long long>(s.c), static_cast<long long>(s.o), static_cast<long long>(s.h),
-              static_cast<long long>(s.w));
+              static_cast<long long>(s.stride_h), static_cast<long long>(s.c), static_cast<long long>(s.o),
+              static_cast<long long>(s.h), static_cast<long long>(s.w));
   print_directions<float>(s, peaks.single);
   std::printf("   ");
   print_directions<ssl::bfloat16>(s, peaks.pairs > 0 ? peaks.pairs : peaks.single);
@@ -122,16 +128,20 @@ int main(int count, char** arguments) try {
               kernels::name_of(kernels::isa()), threads, static_cast<long long>(views), peaks.single * 1e-9, peaks.pairs * 1e-9);
   if (scaling) {
     const auto memory = bench::memory_speed();
-    std::printf("on one thread and on all: multiply-adds %.0f and %.0f GFLOP/s (%.2fx), memory copied %.1f and %.1f GB/s (%.2fx), changed in place %.1f and %.1f (%.2fx)\n",
-                one * 1e-9, peaks.single * 1e-9, one > 0 ? peaks.single / one : 0, memory_of_one.copy * 1e-9, memory.copy * 1e-9,
-                memory.copy / memory_of_one.copy, memory_of_one.in_place * 1e-9, memory.in_place * 1e-9, memory.in_place / memory_of_one.in_place);
+    std::printf(
+        "on one thread and on all: multiply-adds %.0f and %.0f GFLOP/s (%.2fx), memory copied %.1f and %.1f GB/s (%.2fx), "
+        "changed in place %.1f and %.1f (%.2fx)\n",
+        one * 1e-9, peaks.single * 1e-9, one > 0 ? peaks.single / one : 0, memory_of_one.copy * 1e-9, memory.copy * 1e-9,
+        memory.copy / memory_of_one.copy, memory_of_one.in_place * 1e-9, memory.in_place * 1e-9,
+        memory.in_place / memory_of_one.in_place);
   }
-  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s   GFLOP/s and %s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "",
-              "bfloat16:", "", "", scaling ? "times those of one thread" : "share of the peak", "",
-              "A B", "A Bt", "At B", "forward", "input grad", "weight grad");
-  for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096}) print_product(n, peaks);
-  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "", "bfloat16:", "", "", "ResNet-18",
-              "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
+  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s   GFLOP/s and %s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "",
+              "float32:", "", "", "bfloat16:", "", "", scaling ? "times those of one thread" : "share of the peak", "", "A B",
+              "A Bt", "At B", "forward", "input grad", "weight grad");
+  for (const std::int64_t n : quick ? std::vector<std::int64_t>{512} : std::vector<std::int64_t>{512, 1024, 2048, 4096})
+    print_product(n, peaks);
+  std::printf("\n%-40s%14s %14s %14s   %14s %14s %14s\n%-40s%14s %14s %14s   %14s %14s %14s\n", "", "float32:", "", "",
+              "bfloat16:", "", "", "ResNet-18", "forward", "input grad", "weight grad", "forward", "input grad", "weight grad");
   auto all = bench::resnet18(views);
   if (quick) all.resize(2);
   for (const auto& s : all) print_convolution(s, peaks);
@@ -141,8 +151,8 @@ int main(int count, char** arguments) try {
   for (const auto& s : all) print_convolution(s, peaks);
   if (scaling) {
     std::sort(ratios.begin(), ratios.end());
-    std::printf("%zu rates: slowest gain %.2fx, median %.2fx; %td reach 1.85x\n", ratios.size(), ratios.front(), bench::median(ratios),
-                std::count_if(ratios.begin(), ratios.end(), [](double r) { return r >= 1.85; }));
+    std::printf("%zu rates: slowest gain %.2fx, median %.2fx; %td reach 1.85x\n", ratios.size(), ratios.front(),
+                bench::median(ratios), std::count_if(ratios.begin(), ratios.end(), [](double r) { return r >= 1.85; }));
   }
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

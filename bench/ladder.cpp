@@ -126,7 +126,8 @@ SSLCAKE_ALWAYS_INLINE void packed(int n, const float* a, const float* b, float* 
     for (int k0 = 0; k0 < n; k0 += depth) {
       const int steps = std::min(depth, n - k0);
       for (int k = 0; k < steps; ++k) std::copy_n(b + (k0 + k) * n + j, 2 * lanes, panel.data() + k * 2 * lanes);
-      for (int i = 0; i < n; i += rows) tile<lanes, rows>(n, steps, a + i * n + k0, panel.data(), 2 * lanes, c + i * n + j, k0 > 0);
+      for (int i = 0; i < n; i += rows)
+        tile<lanes, rows>(n, steps, a + i * n + k0, panel.data(), 2 * lanes, c + i * n + j, k0 > 0);
     }
 }
 

@@ -97,7 +97,8 @@ inline double peak(bool pairs) {
   if (!loop) return 0;
   const int threads = sslcake::threads();
   double best = 1e30;
-  for (int i = 0; i < 12; ++i) best = std::min(best, seconds([&] { sslcake::parallel_chunks(threads, [&](std::int64_t) { loop(); }); }));
+  for (int i = 0; i < 12; ++i)
+    best = std::min(best, seconds([&] { sslcake::parallel_chunks(threads, [&](std::int64_t) { loop(); }); }));
   return threads * per_instruction * chains * static_cast<double>(rounds) / best;
 }
 

@@ -45,13 +45,14 @@ void print_network(const char* name, int repetitions) {
   auto adamw = ssl::optim::make("adamw", parameters, {.lr = 1e-6});
   auto lars = ssl::optim::make("lars", parameters, {.lr = 1e-4});
   std::printf("%s: %zu parameters, %.1f million numbers\n", name, parameters.size(), count * 1e-6);
-  for (const Row& row : {Row{"sgd", 20, [&] { sgd.step(); }}, Row{"adamw", 28, [&] { adamw.step(); }}, Row{"lars", 28, [&] { lars.step(); }},
-                         Row{"norm", 4, [&] { ssl::optim::grad_norm(parameters); }}}) {
+  for (const Row& row : {Row{"sgd", 20, [&] { sgd.step(); }}, Row{"adamw", 28, [&] { adamw.step(); }},
+                         Row{"lars", 28, [&] { lars.step(); }}, Row{"norm", 4, [&] { ssl::optim::grad_norm(parameters); }}}) {
     const auto times = bench::seconds_on({1, 2}, repetitions, row.work);
     const double bytes = row.bytes * count;
     std::printf("  %-8s", row.name);
     for (std::size_t k = 0; k < 2; ++k)
-      std::printf(" %8.2f ms, %7.2f ms %6.1f GB/s", 1e3 * times.median[k], 1e3 * times.fastest[k], 1e-9 * bytes / times.fastest[k]);
+      std::printf(" %8.2f ms, %7.2f ms %6.1f GB/s", 1e3 * times.median[k], 1e3 * times.fastest[k],
+                  1e-9 * bytes / times.fastest[k]);
     std::printf("   %5.2fx\n", times.ratio());
   }
 }
@@ -64,8 +65,8 @@ int main(int count, char** arguments) try {
   std::printf("%39s %32s\n  copying memory", "one thread", "two threads");
   bench::MemorySpeed speeds[2];
   for (int k = 0; k < 2; ++k) ssl::set_threads(k + 1), speeds[k] = bench::memory_speed();
-  std::printf("%18.1f GB/s %27.1f GB/s\n  changing it in place %12.1f GB/s %27.1f GB/s\n", 1e-9 * speeds[0].copy, 1e-9 * speeds[1].copy,
-              1e-9 * speeds[0].in_place, 1e-9 * speeds[1].in_place);
+  std::printf("%18.1f GB/s %27.1f GB/s\n  changing it in place %12.1f GB/s %27.1f GB/s\n", 1e-9 * speeds[0].copy,
+              1e-9 * speeds[1].copy, 1e-9 * speeds[0].in_place, 1e-9 * speeds[1].in_place);
   for (const char* name : {"resnet18", "vit_small", "cakenet"}) print_network(name, repetitions);
 } catch (const ssl::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());

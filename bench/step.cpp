@@ -80,7 +80,8 @@ int main(int count, char** arguments) try {
   const auto processor_seconds = [] {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
   };
   double loss = 0;
   const auto timed_step = [&] {
@@ -119,10 +120,14 @@ int main(int count, char** arguments) try {
   const double median = bench::median(milliseconds);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, \"idle\": %.3f, \"asked\": %llu, \"loss\": %.5f",
-              SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median, *std::min_element(milliseconds.begin(), milliseconds.end()), 1000 * static_cast<double>(views) / median,
-              static_cast<double>(usage.ru_maxrss) / 1024, idle, static_cast<unsigned long long>(asked), loss);
-  if (options["--scaling"]) std::printf(", \"ms_one_thread\": %.2f, \"scaling\": %.3f", bench::median(alone), bench::median(alone) / median);
+  std::printf(
+      "{\"program\": \"sslcake %s %s\", \"ms_per_step\": %.2f, \"fastest_ms\": %.2f, \"views_per_s\": %.2f, \"peak_mib\": %.1f, "
+      "\"idle\": %.3f, \"asked\": %llu, \"loss\": %.5f",
+      SSLCAKE_VERSION_STRING, options["--bfloat16"] ? "bfloat16" : "float32", median,
+      *std::min_element(milliseconds.begin(), milliseconds.end()), 1000 * static_cast<double>(views) / median,
+      static_cast<double>(usage.ru_maxrss) / 1024, idle, static_cast<unsigned long long>(asked), loss);
+  if (options["--scaling"])
+    std::printf(", \"ms_one_thread\": %.2f, \"scaling\": %.3f", bench::median(alone), bench::median(alone) / median);
   if (loader) std::printf(", \"waited\": %.3f", waited / elapsed);
   std::printf("}\n");
 } catch (const ssl::Error& error) {

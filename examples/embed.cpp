@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
     const auto dims = encoder.encoder.stage_dims();
     if (stage > static_cast<std::int64_t>(dims.size()))
       throw support::UsageError(concat("--stage expects a number up to ", dims.size(), " for this encoder, got ", stage));
-    support::need_room(options, pictures->size() * 4 * (stage > 0 ? dims[static_cast<std::size_t>(stage - 1)] : encoder.encoder.dim()));
+    support::need_room(options,
+                       pictures->size() * 4 * (stage > 0 ? dims[static_cast<std::size_t>(stage - 1)] : encoder.encoder.dim()));
     const auto set = eval::extract(encoder.encoder, pictures, encoder.recipe, {.batch = options.batch, .stages = stage > 0});
     const Tensor features = stage > 0 ? set.stages[static_cast<std::size_t>(stage - 1)] : set.features;
 

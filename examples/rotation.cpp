@@ -8,8 +8,12 @@
 using namespace sslcake;
 
 int main(int argc, char** argv) {
-  support::Options options{.program = "rotation", .about = "Pretrains an encoder without labels: which of four ways was the picture turned?",
-                           .out = "runs/rotation", .encoder = "cakenet", .batch = 128, .lr = 0.1};
+  support::Options options{.program = "rotation",
+                           .about = "Pretrains an encoder without labels: which of four ways was the picture turned?",
+                           .out = "runs/rotation",
+                           .encoder = "cakenet",
+                           .batch = 128,
+                           .lr = 0.1};
   options.encoder_is_name = true;
   float smallest_crop = 0.5f;
   options.extras = {{"--smallest-crop", &smallest_crop, "smallest share of the picture that a view shows", 0.01, 1}};

@@ -9,8 +9,10 @@
 using namespace sslcake;
 
 int main(int argc, char** argv) {
-  support::Options options{.program = "simclr", .about = "Pretrains an encoder without labels: two views of a picture must find each other.",
-                           .out = "runs/simclr", .encoder = "cakenet"};
+  support::Options options{.program = "simclr",
+                           .about = "Pretrains an encoder without labels: two views of a picture must find each other.",
+                           .out = "runs/simclr",
+                           .encoder = "cakenet"};
   options.encoder_is_name = true;
   pretext::SimCLROptions simclr;
   // Crops as in MoCo's code, not the paper's 0.08: of a small picture too little would be left.

@@ -36,7 +36,8 @@ void explain_foreign_file(const std::string& path) {
                   "/encoder.safetensors, which a run writes at its end (--resume finishes it)");
   }
   if (!metadata.contains("config"))
-    sslcake::fail("encoder", path, " does not say which network it holds, as a run's encoder.safetensors does; of a file from elsewhere "
+    sslcake::fail("encoder", path,
+                  " does not say which network it holds, as a run's encoder.safetensors does; of a file from elsewhere "
                   "(torchvision's), two lines of C++ make one: nn::load with LoadOptions::encoder, and nn::save_encoder");
 }
 
@@ -64,8 +65,8 @@ Measured load_encoder(const Options& o) {
   if (m.size == 0) m.size = m.info.input_size > 0 ? m.info.input_size : 224;  // what torchvision's networks see
   if (const auto config = m.encoder.config())
     if (const auto* vit = std::get_if<sslcake::nn::ViTConfig>(&*config); vit && vit->image_size != m.size)
-      throw UsageError(sslcake::concat("--size expects ", vit->image_size, ", which this vision transformer was made for, got ", m.size,
-                                       "; leave it out"));
+      throw UsageError(sslcake::concat("--size expects ", vit->image_size, ", which this vision transformer was made for, got ",
+                                       m.size, "; leave it out"));
   m.normalisation = {m.info.mean, m.info.deviation};
   m.recipe = sslcake::augment::evaluation(m.size, m.normalisation);
   const auto text = sslcake::concat(o.program, ": ", m.encoder.name(), " from ", o.encoder, ", ", m.size, " x ", m.size,
@@ -76,7 +77,9 @@ Measured load_encoder(const Options& o) {
 
 data::DatasetPtr open_part(const Options& o, data::Split split, int size) {
   // Pictures of a folder are reduced while they are read, to what the centre crop needs.
-  return data::open(o.data, split, {.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = size, .decode_size = o.scaled_decode ? size : 0});
+  return data::open(
+      o.data, split,
+      {.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = size, .decode_size = o.scaled_decode ? size : 0});
 }
 
 void name_skipped(const Options& o, std::initializer_list<data::DatasetPtr> parts) {

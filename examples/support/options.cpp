@@ -32,14 +32,20 @@ std::vector<Extra> table(Options& o) {
       {"--seed", &o.seed, "of everything that is drawn at random"},
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
       {"--device", &o.device, "cpu, or cuda in a build with -DSSLCAKE_CUDA=ON", 0, 0, {"cpu", "cuda"}},
-      {"--precision", &o.precision,
-       "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 on a GPU or where the CPU multiplies it; with "
-       "--resume what the run began with", 0, 0, {"auto", "float32", "bfloat16"}},
+      {"--precision",
+       &o.precision,
+       "of activations in training: float32, bfloat16 (half the memory), or auto: bfloat16 on a GPU or where the CPU multiplies "
+       "it; with "
+       "--resume what the run began with",
+       0,
+       0,
+       {"auto", "float32", "bfloat16"}},
       {"--limit", &o.limit, "use at most so many pictures of each part; 0: all", 0, 1e15},
       {"--size", &o.size, "side of the network's input in pixels; 0: as the encoder or the data set says", 0, 4096},
       {"--workers", &o.workers, "threads that load pictures; 0: as many as compute, none for sets in memory", 0, 256},
       {"--strict", &o.strict, "an unreadable picture is an error, not a warning"},
-      {"--scaled-decode", &o.scaled_decode, "folders: decode large pictures at 1/2, 1/4 or 1/8 before they are reduced; faster, other pixels"},
+      {"--scaled-decode", &o.scaled_decode,
+       "folders: decode large pictures at 1/2, 1/4 or 1/8 before they are reduced; faster, other pixels"},
       {"--resume", &o.resume, "continue the run in --out, bit for bit as if it had never stopped"},
   };
   all.insert(all.end(), o.extras.begin(), o.extras.end());
@@ -79,9 +85,10 @@ T number(const Extra& option, const std::string& text) {
   }
   const bool in_range = static_cast<double>(value) >= low && static_cast<double>(value) <= high;  // false for NaN
   if (error != std::errc{} || stop != end || text.empty() || !in_range || !finite)
-    throw UsageError(option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") +
-                     (std::is_same_v<T, std::uint64_t> ? " from 0 to 18446744073709551615" : range(option, !std::is_floating_point_v<T>)) + ", got \"" + text +
-                     "\"");
+    throw UsageError(
+        option.name + " expects " + (std::is_floating_point_v<T> ? "a number" : "a whole number") +
+        (std::is_same_v<T, std::uint64_t> ? " from 0 to 18446744073709551615" : range(option, !std::is_floating_point_v<T>)) +
+        ", got \"" + text + "\"");
   return value;
 }
 
@@ -122,7 +129,8 @@ std::size_t distance(const std::string& a, const std::string& b) {
 [[noreturn]] void refuse_unknown(const std::string& argument, const std::vector<Extra>& options) {
   const bool truth = argument == "true" || argument == "false";
   if (!argument.starts_with("-"))
-    throw UsageError("expected options only, got \"" + argument + '"' + (truth ? "; a switch takes it after =, as in --resume=" + argument : ""));
+    throw UsageError("expected options only, got \"" + argument + '"' +
+                     (truth ? "; a switch takes it after =, as in --resume=" + argument : ""));
   const std::string name = argument.substr(0, argument.find('='));
   const auto nearest = std::min_element(options.begin(), options.end(), [&](const Extra& a, const Extra& b) {
     return distance(a.name, name) < distance(b.name, name);
@@ -164,7 +172,8 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
                                                         {"jpeg_decoder", name_of(sslcake::image::jpeg_decoder())}};
     for (const auto& [key, now] : here)
       if (const Json* before = file.find(key); before && before->is_string() && before->as_string() != now)
-        o.notes.push_back("not bit for bit as in " + o.config + ": " + key + " " + before->as_string() + " there and " + now + " here");
+        o.notes.push_back("not bit for bit as in " + o.config + ": " + key + " " + before->as_string() + " there and " + now +
+                          " here");
   } catch (const std::exception& e) {
     throw UsageError("--config " + o.config + ": " + e.what());
   }

@@ -78,7 +78,12 @@ void add_pretraining_options(Options& options, Pretraining& p) {
     if (options.precision == "auto") options.precision = precision_of(options);
   };
   const std::vector<Extra> more = {
-      {"--stem", &p.stem, "first layers: small (3x3, no pooling), imagenet (7x7, pooling), auto (small up to 64 pixels)", 0, 0, {"auto", "small", "imagenet"}},
+      {"--stem",
+       &p.stem,
+       "first layers: small (3x3, no pooling), imagenet (7x7, pooling), auto (small up to 64 pixels)",
+       0,
+       0,
+       {"auto", "small", "imagenet"}},
       {"--schedule", &p.schedule, "of the learning rate: cosine or constant", 0, 0, {"cosine", "constant"}},
       {"--warmup", &p.warmup, "epochs of linear warm-up", 0, 1e6},
       {"--momentum", &p.momentum, "of sgd and lars", 0, 0.9999},
@@ -86,10 +91,12 @@ void add_pretraining_options(Options& options, Pretraining& p) {
       {"--clip", &p.clip, "largest gradient norm, 0: unlimited", 0, 1e6},
       {"--average", &p.average, "decay of an average of the weights, which then is the result; 0: none", 0, 0.99999},
       {"--accumulate", &p.accumulate, "pieces that a batch is cut into, where the task allows it", 1, 1024},
-      {"--knn-every", &p.knn_every, "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
+      {"--knn-every", &p.knn_every,
+       "epochs between two measurements by kNN (needs labels; they are not trained on), 0: only the last", 0, 1e6},
       {"--knn-limit", &p.knn_limit, "training pictures that the online kNN compares with", 1, 1e9},
       {"--checkpoint-seconds", &p.checkpoint_seconds,
-       "seconds between checkpoints inside an epoch, 0: only at its end; on a GPU 60 unless given, and then none at its end", 0, 1e9}};
+       "seconds between checkpoints inside an epoch, 0: only at its end; on a GPU 60 unless given, and then none at its end", 0,
+       1e9}};
   options.extras.insert(options.extras.end(), more.begin(), more.end());
 }
 
@@ -162,7 +169,8 @@ void save_views(const std::string& path, const Source& source, const pretext::Vi
     for (std::size_t c = 0; c + 1 < static_cast<std::size_t>(columns); ++c) {  // drawn as the loader draws them, epoch by epoch
       const std::size_t v = c % views.size();
       const auto& view = views[v];
-      Random random(seed, Purpose::augment, c / views.size(), static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(view.draw_of(v)));
+      Random random(seed, Purpose::augment, c / views.size(), static_cast<std::uint64_t>(i),
+                    static_cast<std::uint32_t>(view.draw_of(v)));
       view.recipe.make(random, picture, numbers.data());
       pictures.push_back(view.recipe.picture(numbers.data()));
     }
@@ -178,7 +186,8 @@ Source open_source(const Options& o, const Pretraining& p) {
   source.size = size_of(o);
   source.normalisation = normalisation_of(o.data);
   const int side = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0;
-  const data::OpenOptions how{.limit = o.limit, .seed = o.seed, .strict = o.strict, .size = side, .decode_size = o.scaled_decode ? side : 0};
+  const data::OpenOptions how{
+      .limit = o.limit, .seed = o.seed, .strict = o.strict, .size = side, .decode_size = o.scaled_decode ? side : 0};
   source.train = data::open(o.data, data::Split::unlabeled, how);
   try {  // labels are a luxury: without them there is no online kNN
     auto fewer = how;
@@ -201,13 +210,16 @@ Source open_source(const Options& o, const Pretraining& p) {
 nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source& source) {
   const bool small = p.stem == "small" || (p.stem == "auto" && source.size <= 64);
   if (p.stem == "imagenet" && source.size <= 64)
-    std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n", source.size);
+    std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n",
+                 source.size);
   try {
-    const auto encoder = nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+    const auto encoder =
+        nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
     move_to(encoder.state(), o.where());  // where it goes, the rest of the task and its pictures follow
     return encoder;
   } catch (const Error& e) {
-    throw UsageError(concat("--encoder ", o.encoder, " cannot be made for --size ", source.size, ": ", e.what(), "; choose another"));
+    throw UsageError(
+        concat("--encoder ", o.encoder, " cannot be made for --size ", source.size, ": ", e.what(), "; choose another"));
   }
 }
 
@@ -235,17 +247,23 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   fit.checkpoint_seconds = p.checkpoint_seconds;
   if (o.where() == Device::cuda && p.checkpoint_seconds > 0) {
     fit.checkpoint_epochs = 0;  // epochs may be so short that writing would take longer: only time counts
-    if (!o.was_typed("--checkpoint-seconds") && p.checkpoint_seconds == Pretraining{}.checkpoint_seconds) fit.checkpoint_seconds = 60;
+    if (!o.was_typed("--checkpoint-seconds") && p.checkpoint_seconds == Pretraining{}.checkpoint_seconds)
+      fit.checkpoint_seconds = 60;
   }
   fit.monitor_every = p.knn_every;
   fit.progress = progress_printer();
   fit.stop = stop_on_signals();
-  fit.settings = {{"data", starts_with(o.data, "folder") ? identity(*source.train) : o.data}, {"encoder", o.encoder}, {"stem", p.stem}, {"limit", std::to_string(o.limit)}, {"size", std::to_string(source.size)}};
+  fit.settings = {{"data", starts_with(o.data, "folder") ? identity(*source.train) : o.data},
+                  {"encoder", o.encoder},
+                  {"stem", p.stem},
+                  {"limit", std::to_string(o.limit)},
+                  {"size", std::to_string(source.size)}};
   if (o.scaled_decode) fit.settings["scaled-decode"] = "true";
   for (const auto& e : o.extras) {  // the task's own numbers and flags: temperature, strength, blur...
     if (const auto* number = std::get_if<float*>(&e.target)) fit.settings[e.name.substr(2)] = concat(**number);
     if (const auto* flag = std::get_if<bool*>(&e.target); flag && **flag) fit.settings[e.name.substr(2)] = "true";
-    if (const auto* whole = std::get_if<std::int64_t*>(&e.target); whole && *whole != &p.knn_limit) fit.settings[e.name.substr(2)] = concat(**whole);
+    if (const auto* whole = std::get_if<std::int64_t*>(&e.target); whole && *whole != &p.knn_limit)
+      fit.settings[e.name.substr(2)] = concat(**whole);
   }
 
   const auto recipe = augment::evaluation(source.size, source.normalisation);
@@ -261,7 +279,8 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
   const bool begins = train::list_checkpoints(o.out + "/checkpoint").empty();
   for (const char* result : {"/encoder.safetensors", "/evaluation.json"})
     if (begins && io::exists(o.out + result))
-      fail("out", o.out, " holds the results of an earlier run, and no checkpoint to go on from; choose another --out, or remove ", o.out,
+      fail("out", o.out,
+           " holds the results of an earlier run, and no checkpoint to go on from; choose another --out, or remove ", o.out,
            result);
   prepare_out(o, {"encoder.safetensors", "report.html"});
   if (begins) {
@@ -281,7 +300,8 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
 void finish_run(const Options& o, const Source& source, const nn::AnyEncoder& encoder, const train::FitResult& result) {
   name_skipped(o, {source.train, source.base, source.test});
   if (!result.finished) {
-    std::fprintf(stderr, "stopped after step %lld; the same command with --resume continues\n", static_cast<long long>(result.steps));
+    std::fprintf(stderr, "stopped after step %lld; the same command with --resume continues\n",
+                 static_cast<long long>(result.steps));
     report::write_report(o.out);
     return;
   }
@@ -293,7 +313,8 @@ void finish_run(const Options& o, const Source& source, const nn::AnyEncoder& en
   nn::save_encoder(o.out + "/encoder.safetensors", encoder, info);
   report::write_report(o.out);
   forget_stop();  // it came too late to stop anything
-  std::printf("trained for %s, last loss %.4f: %s/encoder.safetensors\n", train::format_seconds(result.seconds).c_str(), result.loss, o.out.c_str());
+  std::printf("trained for %s, last loss %.4f: %s/encoder.safetensors\n", train::format_seconds(result.seconds).c_str(),
+              result.loss, o.out.c_str());
 }
 
 }  // namespace support

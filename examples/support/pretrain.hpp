@@ -42,7 +42,8 @@ struct Source {
 Source open_source(const Options& options, const Pretraining& pretraining);
 
 sslcake::nn::AnyEncoder make_encoder(const Options& options, const Pretraining& pretraining, const Source& source);
-sslcake::optim::Optimizer make_optimizer(const Options& options, const Pretraining& pretraining, const sslcake::Parameters& parameters);
+sslcake::optim::Optimizer make_optimizer(const Options& options, const Pretraining& pretraining,
+                                         const sslcake::Parameters& parameters);
 
 /// Settings of the trainer, with online kNN, progress lines, checkpoints in --out, and Ctrl-C. Writes config.json and
 /// views.png (what the task makes of some pictures) into --out.

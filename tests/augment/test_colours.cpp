@@ -72,9 +72,21 @@ float difference(const std::vector<float>& a, const std::vector<float>& b) {
 TEST_CASE("each operation, views of any size") {
   for (const int n : {1, 3, 31, 32, 33, 100, 1024}) {
     const auto source = colours(n, 1);
-    for (const auto& o : {ColourOperation{Kind::brightness, 0.3f}, {Kind::brightness, 1.8f}, {Kind::brightness, 0.0f}, {Kind::contrast, 0.2f},
-                          {Kind::contrast, 1.8f}, {Kind::saturation, 0.0f}, {Kind::saturation, 1.8f}, {Kind::hue, 0.2f}, {Kind::hue, -0.2f},
-                          {Kind::hue, 0.5f}, {Kind::hue, -0.5f}, {Kind::hue, 1e-9f}, {Kind::hue, -1e-9f}, {Kind::greyscale, 0.0f}, {Kind::solarise, 0.5f}}) {
+    for (const auto& o : {ColourOperation{Kind::brightness, 0.3f},
+                          {Kind::brightness, 1.8f},
+                          {Kind::brightness, 0.0f},
+                          {Kind::contrast, 0.2f},
+                          {Kind::contrast, 1.8f},
+                          {Kind::saturation, 0.0f},
+                          {Kind::saturation, 1.8f},
+                          {Kind::hue, 0.2f},
+                          {Kind::hue, -0.2f},
+                          {Kind::hue, 0.5f},
+                          {Kind::hue, -0.5f},
+                          {Kind::hue, 1e-9f},
+                          {Kind::hue, -1e-9f},
+                          {Kind::greyscale, 0.0f},
+                          {Kind::solarise, 0.5f}}) {
       CAPTURE(n);
       CAPTURE(static_cast<int>(o.kind));
       CAPTURE(o.amount);
@@ -87,9 +99,10 @@ TEST_CASE("each operation, views of any size") {
 
 TEST_CASE("lists of operations are those operations one after another") {
   constexpr int n = 300;
-  const ColourOperation lists[][4] = {{{Kind::brightness, 1.4f}, {Kind::contrast, 0.5f}, {Kind::saturation, 1.6f}, {Kind::hue, 0.1f}},
-                                      {{Kind::contrast, 1.5f}, {Kind::contrast, 0.7f}, {Kind::hue, -0.3f}, {Kind::contrast, 1.2f}},
-                                      {{Kind::hue, 0.4f}, {Kind::solarise, 0.6f}, {Kind::contrast, 0.1f}, {Kind::greyscale, 0.0f}}};
+  const ColourOperation lists[][4] = {
+      {{Kind::brightness, 1.4f}, {Kind::contrast, 0.5f}, {Kind::saturation, 1.6f}, {Kind::hue, 0.1f}},
+      {{Kind::contrast, 1.5f}, {Kind::contrast, 0.7f}, {Kind::hue, -0.3f}, {Kind::contrast, 1.2f}},
+      {{Kind::hue, 0.4f}, {Kind::solarise, 0.6f}, {Kind::contrast, 0.1f}, {Kind::greyscale, 0.0f}}};
   for (const auto& list : lists) {
     const auto source = colours(n, 2);
     auto wanted = source, ours = source;

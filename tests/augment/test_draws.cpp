@@ -33,7 +33,9 @@ std::vector<double> values(const std::vector<ViewParameters>& all, Value&& value
 }
 
 /// Whether a share of `count` independent coins lies within 3.3 deviations of p.
-bool plausible(double share, double p) { return std::abs(share - p) < 3.3 * std::sqrt(p * (1 - p) / static_cast<double>(count)) + 1e-9; }
+bool plausible(double share, double p) {
+  return std::abs(share - p) < 3.3 * std::sqrt(p * (1 - p) / static_cast<double>(count)) + 1e-9;
+}
 
 template <class Condition>
 double share(const std::vector<ViewParameters>& all, Condition&& condition) {
@@ -63,7 +65,8 @@ TEST_CASE("random resized crops are distributed as torchvision's") {
         {"centre x", values(all, [](auto& v) { return v.crop_x + v.crop_width / 2.0; })}};
     for (const auto& [name, ours] : quantities) {
       const auto prefix = concat(width, 'x', height, ' ', name);
-      const auto quantiles = numbers("samples.safetensors", prefix + " quantiles"), shares = numbers("samples.safetensors", prefix + " shares");
+      const auto quantiles = numbers("samples.safetensors", prefix + " quantiles"),
+                 shares = numbers("samples.safetensors", prefix + " shares");
       double most = 0;
       for (std::size_t q = 0; q < quantiles.size(); ++q) {
         const double edge = quantiles[q] + 2e-6 * (1 + std::abs(static_cast<double>(quantiles[q])));
@@ -90,7 +93,8 @@ TEST_CASE("crops of shapes that fit no ratio fall back to the largest central on
 }
 
 TEST_CASE("jitter: factors uniform in torchvision's ranges, all orders alike") {
-  const auto all = draws(Recipe(32).then(ColourJitter{.brightness = 0.4f, .contrast = 1.5f, .saturation = 0.8f, .hue = 0.2f, .p = 0.8f}));
+  const auto all =
+      draws(Recipe(32).then(ColourJitter{.brightness = 0.4f, .contrast = 1.5f, .saturation = 0.8f, .hue = 0.2f, .p = 0.8f}));
   const double bound = one_in_a_thousand(count);
   CHECK(distance_from_uniform(values(all, [](auto& v) { return v.brightness; }), 0.6 - 1e-6, 1.4 + 1e-6) < bound);
   CHECK(distance_from_uniform(values(all, [](auto& v) { return v.contrast; }), 0, 2.5) < bound);  // not below 0
@@ -109,12 +113,19 @@ TEST_CASE("jitter: factors uniform in torchvision's ranges, all orders alike") {
   // Neither factor tells anything of another.
   double covariance = 0;
   for (const auto& v : all) covariance += (static_cast<double>(v.brightness) - 1) * (static_cast<double>(v.saturation) - 1);
-  CHECK(std::abs(covariance / count) < 4 * (0.8 / std::sqrt(12.0)) * (1.6 / std::sqrt(12.0)) / std::sqrt(static_cast<double>(count)));
+  CHECK(std::abs(covariance / count) <
+        4 * (0.8 / std::sqrt(12.0)) * (1.6 / std::sqrt(12.0)) / std::sqrt(static_cast<double>(count)));
 }
 
 TEST_CASE("coins, angles, widths and places") {
-  const auto recipe = Recipe(32).then(RandomResizedCrop{}).then(Flip{}).then(Greyscale{0.2f}).then(GaussianBlur{.p = 0.5f}).then(Solarise{.p = 0.1f})
-                          .then(Rotate{.degrees = 30, .p = 0.7f}).then(Cutout{.p = 0.3f});
+  const auto recipe = Recipe(32)
+                          .then(RandomResizedCrop{})
+                          .then(Flip{})
+                          .then(Greyscale{0.2f})
+                          .then(GaussianBlur{.p = 0.5f})
+                          .then(Solarise{.p = 0.1f})
+                          .then(Rotate{.degrees = 30, .p = 0.7f})
+                          .then(Cutout{.p = 0.3f});
   const auto all = draws(recipe);
   CHECK(plausible(share(all, [](auto& v) { return v.flip; }), 0.5));
   CHECK(plausible(share(all, [](auto& v) { return v.grey; }), 0.2));

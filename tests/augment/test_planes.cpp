@@ -60,7 +60,8 @@ TEST_CASE("flip exchanges left and right, twice is nothing") {
   const auto before = p;
   planes::flip(p.data(), 5, 4);
   for (int row = 0; row < 12; ++row)
-    for (int x = 0; x < 5; ++x) REQUIRE(p[static_cast<std::size_t>(row * 5 + x)] == before[static_cast<std::size_t>(row * 5 + 4 - x)]);
+    for (int x = 0; x < 5; ++x)
+      REQUIRE(p[static_cast<std::size_t>(row * 5 + x)] == before[static_cast<std::size_t>(row * 5 + 4 - x)]);
   planes::flip(p.data(), 5, 4);
   CHECK(p == before);
 }

@@ -31,7 +31,8 @@ ViewParameters jittered(float brightness, float contrast, float saturation, floa
 
 TEST_CASE("crops, shrunk and enlarged, and the flip") {
   struct Case { int x, y, w, h, size; };
-  for (const auto& c : {Case{0, 0, 40, 30, 12}, {3, 5, 30, 21, 16}, {9, 4, 20, 20, 20}, {11, 7, 9, 6, 18}, {39, 29, 1, 1, 5}, {0, 3, 40, 2, 8}}) {
+  for (const auto& c :
+       {Case{0, 0, 40, 30, 12}, {3, 5, 30, 21, 16}, {9, 4, 20, 20, 20}, {11, 7, 9, 6, 18}, {39, 29, 1, 1, 5}, {0, 3, 40, 2, 8}}) {
     const auto name = concat("crop ", c.x, ' ', c.y, ' ', c.w, ' ', c.h, ' ', c.size);
     CAPTURE(name);
     ViewParameters v;
@@ -64,7 +65,8 @@ TEST_CASE("greyscale, solarise, blur, rotation, quarter turns") {
   CHECK(levels(apply(colour(Solarise{.threshold = 0.2f}), v), expected("solarise 0.2")) < rounding);
 
   struct Blur { float sigma; int kernel; const char* name; };
-  for (const auto& b : {Blur{0.1f, 3, "blur 0.1 3"}, {0.9f, 5, "blur 0.9 5"}, {2.0f, 9, "blur 2.0 9"}, {2.0f, 19, "blur 2.0 19"}}) {
+  for (const auto& b :
+       {Blur{0.1f, 3, "blur 0.1 3"}, {0.9f, 5, "blur 0.9 5"}, {2.0f, 9, "blur 2.0 9"}, {2.0f, 19, "blur 2.0 19"}}) {
     auto blurred = square();
     blurred.blur = true;
     blurred.sigma = b.sigma;
@@ -80,7 +82,8 @@ TEST_CASE("greyscale, solarise, blur, rotation, quarter turns") {
     CHECK(levels(apply(colour(Rotate{}), turned), expected(turn.second)) < 0.2f);
   }
   for (int turns = -4; turns < 8; ++turns)
-    CHECK(levels(apply(Recipe(20).normalised(none).rotated90(turns), square()), expected(concat("turns ", (turns + 8) % 4))) < rounding);
+    CHECK(levels(apply(Recipe(20).normalised(none).rotated90(turns), square()), expected(concat("turns ", (turns + 8) % 4))) <
+          rounding);
 }
 
 TEST_CASE("normalisation and cutout") {
@@ -198,7 +201,8 @@ TEST_CASE("views are the same on every instruction set, to rounding") {
     kernels::Isa isa = kernels::isa();
     ~Restore() { kernels::set_isa(isa); }
   } restore;
-  const auto recipe = simclr({.size = 37, .strength = 1, .blur = true}).then(Solarise{.p = 0.5f});  // 37 x 37: rests of blocks and rows
+  const auto recipe =
+      simclr({.size = 37, .strength = 1, .blur = true}).then(Solarise{.p = 0.5f});  // 37 x 37: rests of blocks and rows
   image::Image source(60, 50);
   Random pixels(1, Purpose::test);
   for (auto& p : source.pixels) p = static_cast<std::uint8_t>(pixels.below(256));

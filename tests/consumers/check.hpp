@@ -35,7 +35,8 @@ inline double descend() {
 inline double product_error() {
   namespace ssl = sslcake;
   ssl::Random random(7, ssl::Purpose::test);
-  const ssl::Tensor a = ssl::random_normal({3, 5}, random).to(ssl::DType::float64), b = ssl::random_normal({5, 4}, random).to(ssl::DType::float64);
+  const ssl::Tensor a = ssl::random_normal({3, 5}, random).to(ssl::DType::float64),
+                    b = ssl::random_normal({5, 4}, random).to(ssl::DType::float64);
   const ssl::Tensor c = ssl::ops::matmul(a, b);
   double worst = 0;
   for (int i = 0; i < 3; ++i)

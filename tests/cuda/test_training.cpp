@@ -216,7 +216,8 @@ TEST_CASE("a loss that is not finite stops the run with the op's name") {
   CHECK(text.find("learning rate") != std::string::npos);
 }
 
-TEST_CASE("the error names the parameter that was not finite, whichever step noticed, and the weights are those before the step") {
+TEST_CASE(
+    "the error names the parameter that was not finite, whichever step noticed, and the weights are those before the step") {
   cuda::install();
   seed(1);
   const auto pictures = stripes(16, 8);

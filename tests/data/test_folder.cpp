@@ -189,7 +189,8 @@ TEST_CASE("where the system, not the picture, is why it cannot be read, the pict
       found = data::ImageFolder(scratch.path).size();
     });
     CHECK(found == 2);
-    if (!text.empty()) CHECK((contains(text, "cannot list") || contains(text, "cannot open") || contains(text, "cannot be read")));
+    if (!text.empty())
+      CHECK((contains(text, "cannot list") || contains(text, "cannot open") || contains(text, "cannot be read")));
   }
 }
 

@@ -19,7 +19,8 @@ TEST_CASE("symmetric_eigenvalues: diagonal, known, degenerate and random matrice
   }
   const auto known = eval::symmetric_eigenvalues(path, n);
   for (int k = 1; k <= n; ++k)
-    CHECK(known[static_cast<std::size_t>(k - 1)] == doctest::Approx(2 - 2 * std::cos(k * std::acos(-1.0) / (n + 1))).epsilon(1e-12));
+    CHECK(known[static_cast<std::size_t>(k - 1)] ==
+          doctest::Approx(2 - 2 * std::cos(k * std::acos(-1.0) / (n + 1))).epsilon(1e-12));
   // All ones: n once, 0 otherwise.
   const auto ones = eval::symmetric_eigenvalues(std::vector<double>(64, 1.0), 8);
   CHECK(ones.back() == doctest::Approx(8));

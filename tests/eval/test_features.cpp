@@ -53,7 +53,8 @@ TEST_CASE("extract: all pictures in order, stages averaged over the picture, eva
   CHECK(set.indices == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
   REQUIRE(set.stages.size() == 2);
   CHECK(set.stages[0].shape() == Shape{11, 3});
-  const auto x = set.features.to_vector<float>(), first = set.stages[0].to_vector<float>(), second = set.stages[1].to_vector<float>();
+  const auto x = set.features.to_vector<float>(), first = set.stages[0].to_vector<float>(),
+             second = set.stages[1].to_vector<float>();
   for (std::size_t i = 0; i < 11; ++i) {
     if (i > 0) CHECK(x[i * 192] > x[(i - 1) * 192]);  // brighter and brighter
     CHECK(first[i * 3] == doctest::Approx(x[i * 192]).epsilon(1e-5));

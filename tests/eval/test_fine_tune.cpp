@@ -26,7 +26,8 @@ data::DatasetPtr stripes(std::int64_t n, std::uint64_t seed) {
 }
 
 nn::AnyEncoder tiny() {
-  return nn::ResNet({.name = "tiny", .widths = {8}, .blocks = {1}, .stem_kernel = 3, .stem_stride = 1, .stem_width = 8, .stem_pool = false});
+  return nn::ResNet(
+      {.name = "tiny", .widths = {8}, .blocks = {1}, .stem_kernel = 3, .stem_stride = 1, .stem_width = 8, .stem_pool = false});
 }
 
 std::vector<float> numbers(const nn::AnyEncoder& e) {
@@ -87,7 +88,8 @@ TEST_CASE("train_classifier: trains the encoder it is given, tells every epoch, 
   CHECK(losses.back() < 0.5 * losses.front());
   CHECK(numbers(encoder) != before);
   options.stop = [] { return true; };
-  CHECK_THROWS_WITH_AS(eval::train_classifier(encoder, stripes(30, 1), stripes(10, 2), options), doctest::Contains("stopped"), Error);
+  CHECK_THROWS_WITH_AS(eval::train_classifier(encoder, stripes(30, 1), stripes(10, 2), options), doctest::Contains("stopped"),
+                       Error);
 }
 
 TEST_CASE("fine_tune: missing labels are named") {

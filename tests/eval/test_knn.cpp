@@ -119,14 +119,16 @@ TEST_CASE("knn_accuracy: plain and weighted votes agree with the definition") {
           if (votes[c] > votes[best] || (votes[c] == votes[best] && first[c] < first[best])) best = c;
         right += static_cast<std::int64_t>(best) == ql[i];
       }
-      const double found = eval::knn_accuracy(train, train_labels, test, test_labels, {static_cast<std::int64_t>(k), temperature});
+      const double found =
+          eval::knn_accuracy(train, train_labels, test, test_labels, {static_cast<std::int64_t>(k), temperature});
       CHECK(found == doctest::Approx(right / 150.0));
     }
   }
 }
 
 TEST_CASE("knn_vote: a tie goes to the nearer class; a tiny temperature neither overflows nor loses the nearest") {
-  const eval::Neighbours four{from_vector<std::int64_t>({1, 4}, {2, 0, 1, 3}), from_vector<float>({1, 4}, {0.9f, 0.8f, 0.7f, 0.6f})};
+  const eval::Neighbours four{from_vector<std::int64_t>({1, 4}, {2, 0, 1, 3}),
+                              from_vector<float>({1, 4}, {0.9f, 0.8f, 0.7f, 0.6f})};
   const Tensor labels = from_vector<std::int64_t>({4}, {1, 1, 4, 4});  // 4 1 1 4 in order of nearness
   CHECK(eval::knn_vote(four, labels, 0.0f).item() == 4);
   CHECK(eval::knn_vote(four, labels, 1e-5f).item() == 4);
@@ -140,6 +142,7 @@ TEST_CASE("knn: mistakes are named") {
   CHECK_THROWS_WITH_AS(eval::nearest(base, zeros({2, 16}, DType::float64), 1), doctest::Contains("float32"), Error);
   CHECK_THROWS_WITH_AS(eval::nearest(base, base.rows(0, 0), 1), doctest::Contains("N, D >= 1"), Error);
   CHECK_THROWS_WITH_AS(eval::knn_accuracy(base, labels.rows(0, 9), base, labels), doctest::Contains("one per row"), Error);
-  CHECK_THROWS_WITH_AS(eval::knn_accuracy(base, full({10}, -1, DType::int64), base, labels), doctest::Contains("no labels"), Error);
+  CHECK_THROWS_WITH_AS(eval::knn_accuracy(base, full({10}, -1, DType::int64), base, labels), doctest::Contains("no labels"),
+                       Error);
   CHECK_THROWS_WITH_AS(eval::knn_accuracy(base, labels, base, labels, {5, -1.0f}), doctest::Contains("temperature"), Error);
 }

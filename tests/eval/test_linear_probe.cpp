@@ -69,7 +69,8 @@ TEST_CASE("linear_probe: two dimensions that only a curve separates stay near ch
     y.push_back(a * b > 0);
   }
   const Tensor features = from_vector({800, 2}, x), labels = from_vector({800}, y);
-  const auto found = eval::linear_probe(features.rows(0, 400), labels.rows(0, 400), features.rows(400, 800), labels.rows(400, 800));
+  const auto found =
+      eval::linear_probe(features.rows(0, 400), labels.rows(0, 400), features.rows(400, 800), labels.rows(400, 800));
   CHECK(found.accuracy < 0.8);
 }
 
@@ -84,7 +85,8 @@ TEST_CASE("linear_probe: same bits for any number of threads, and for the same s
   }
   set_threads(before);
   CHECK(weights[0] == weights[1]);
-  const auto other = eval::linear_probe(train.features, train.labels, test.features, test.labels, {.epochs = 3, .batch = 64, .seed = 1});
+  const auto other =
+      eval::linear_probe(train.features, train.labels, test.features, test.labels, {.epochs = 3, .batch = 64, .seed = 1});
   CHECK(other.weight.to_vector<float>() != weights[0]);
 }
 
@@ -102,8 +104,10 @@ TEST_CASE("linear_probe: a test label that training lacks counts as wrong") {
 
 TEST_CASE("linear_probe: mistakes are named") {
   const auto train = clouds(30, 1.0f, 11), test = clouds(9, 1.0f, 12);
-  CHECK_THROWS_WITH_AS(eval::linear_probe(train.features, test.labels, test.features, test.labels), doctest::Contains("one per row"), Error);
-  CHECK_THROWS_WITH_AS(eval::linear_probe(train.features, train.labels, zeros({9, 2}), test.labels), doctest::Contains("width 3"), Error);
+  CHECK_THROWS_WITH_AS(eval::linear_probe(train.features, test.labels, test.features, test.labels),
+                       doctest::Contains("one per row"), Error);
+  CHECK_THROWS_WITH_AS(eval::linear_probe(train.features, train.labels, zeros({9, 2}), test.labels), doctest::Contains("width 3"),
+                       Error);
   CHECK_THROWS_WITH_AS(eval::linear_probe(train.features, train.labels, test.features, test.labels, {.epochs = 0}),
                        doctest::Contains("epochs"), Error);
 }

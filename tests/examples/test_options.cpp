@@ -137,8 +137,8 @@ TEST_CASE("options: one value each, and no option for a value") {
 TEST_CASE("options: config.json repeats a run; the command line wins over it") {
   Folder folder;
   Program first;
-  first.parse({"--lr", "0.3", "--temperature", "0.07", "--blur", "--mode", "slow", "--seed", "18446744073709551615", "--files", "x", "y",
-               "--out", folder.path, "--data", "folder:/a \"b\""});
+  first.parse({"--lr", "0.3", "--temperature", "0.07", "--blur", "--mode", "slow", "--seed", "18446744073709551615", "--files",
+               "x", "y", "--out", folder.path, "--data", "folder:/a \"b\""});
   support::save_config(first.options, R"({"extra":{"stem":"small"}})");
   const auto file = sslcake::io::Json::parse(sslcake::io::read_file(folder.path + "/config.json"));
   CHECK(file.at("program").as_string() == "toy");
@@ -165,8 +165,8 @@ TEST_CASE("options: of another program's config.json only what means the same is
   Folder folder;
   Program first;
   first.options.program = "other";
-  first.parse({"--lr", "0.3", "--epochs", "900", "--encoder", "resnet50", "--mode", "slow", "--data", "folder:photos", "--limit", "50",
-               "--seed", "4", "--out", folder.path});
+  first.parse({"--lr", "0.3", "--epochs", "900", "--encoder", "resnet50", "--mode", "slow", "--data", "folder:photos", "--limit",
+               "50", "--seed", "4", "--out", folder.path});
   support::save_config(first.options);
   Program second;
   second.parse({"--config", folder.path + "/config.json"});

@@ -36,7 +36,8 @@ std::vector<std::uint8_t> with_right_checksums(const std::uint8_t* data, std::si
     const std::size_t length = read32(&file[at]);
     if (length > size - at - 12) break;
     const std::uint32_t crc = image::detail::crc32(&file[at + 4], length + 4);
-    for (int i = 0; i < 4; ++i) file[at + 8 + length + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
+    for (int i = 0; i < 4; ++i)
+      file[at + 8 + length + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
     at += length + 12;
   }
   return file;

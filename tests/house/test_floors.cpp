@@ -19,7 +19,8 @@ std::string target_of(const Source& source, const Include& include) {
 }  // namespace
 
 TEST_CASE("the reader of include lines sees code, and only code") {
-  const auto found = includes_of("#include <a.h>\n// #include <b.h>\n/* \n#include <c.h>\n*/\n  #  include \"d/e.hpp\"\nauto s = \"#include <f.h>\";\n");
+  const auto found = includes_of(
+      "#include <a.h>\n// #include <b.h>\n/* \n#include <c.h>\n*/\n  #  include \"d/e.hpp\"\nauto s = \"#include <f.h>\";\n");
   REQUIRE(found.size() == 2);
   CHECK(found[0].path == "a.h");
   CHECK(!found[0].quoted);
@@ -97,7 +98,8 @@ TEST_CASE("kernels know no tensors, the lowest floor knows the standard library 
   for (const auto& file : sources("include/sslcake/core", {".hpp"}))
     for (const auto& include : includes_of(file.text))
       if (!include.quoted)
-        CHECK_MESSAGE((include.path.find('/') == std::string::npos || include.path.starts_with("sys/")), file.name, " includes ", include.path);
+        CHECK_MESSAGE((include.path.find('/') == std::string::npos || include.path.starts_with("sys/")), file.name, " includes ",
+                      include.path);
 }
 
 TEST_CASE("every file of bodies has its header, which includes it last and only where nothing is compiled apart") {
@@ -117,7 +119,8 @@ TEST_CASE("every file of bodies has its header, which includes it last and only 
     }
     const auto header = file.name.substr(0, file.name.size() - 8) + ".hpp";
     CHECK_MESSAGE(names.count(header), file.name, " has no header ", header);
-    const bool included = std::any_of(includes.begin(), includes.end(), [&](const auto& i) { return i.quoted && target_of(file, i) == header; });
+    const bool included =
+        std::any_of(includes.begin(), includes.end(), [&](const auto& i) { return i.quoted && target_of(file, i) == header; });
     CHECK_MESSAGE(included, file.name, " does not include ", header);
   }
 }

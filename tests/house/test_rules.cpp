@@ -28,15 +28,18 @@ TEST_CASE("the tools of this test") {
 
 TEST_CASE("includes that cost much, or that a compiler lacks") {
   // Only where bodies are compiled.
-  const std::vector<std::string> heavy = {"iostream", "fstream", "thread", "Eigen/", "unsupported/", "stb/", "turbojpeg.h", "immintrin.h"};
+  const std::vector<std::string> heavy = {"iostream",     "fstream", "thread",      "Eigen/",
+                                          "unsupported/", "stb/",    "turbojpeg.h", "immintrin.h"};
   // Nowhere: too slow to compile, missing in Clang 14, or not the library's business.
-  const std::vector<std::string> never = {"regex", "filesystem", "chrono", "nlohmann/", "CLI/", "source_location", "format", "ranges", "locale", "csignal", "signal.h", "omp.h", "execution", "cassert"};
+  const std::vector<std::string> never = {"regex",  "filesystem", "chrono",  "nlohmann/", "CLI/",  "source_location", "format",
+                                          "ranges", "locale",     "csignal", "signal.h",  "omp.h", "execution",       "cassert"};
   const auto files = sources("include/sslcake", {".hpp"});
   REQUIRE(files.size() > 10);
   for (const auto& file : files) {
     for (const auto& include : includes_of(file.text)) {
       CHECK_MESSAGE(!one_of(include.path, never), file.name, " includes ", include.path);
-      if (!file.inl()) CHECK_MESSAGE(!one_of(include.path, heavy), file.name, " includes ", include.path, ", which only *_inl.hpp may");
+      if (!file.inl())
+        CHECK_MESSAGE(!one_of(include.path, heavy), file.name, " includes ", include.path, ", which only *_inl.hpp may");
     }
   }
 }
@@ -44,8 +47,10 @@ TEST_CASE("includes that cost much, or that a compiler lacks") {
 TEST_CASE("the library does not print, exit, abort, or touch signals and the locale") {
   for (const auto& file : sources("include/sslcake", {".hpp"})) {
     const auto code = code_of(file.text);
-    for (const auto* word : {"cout", "cerr", "clog", "printf", "fprintf", "puts", "exit", "_exit", "quick_exit", "abort", "terminate", "assert",
-                             "signal", "sigaction", "setlocale", "rand", "srand", "random_device", "mt19937", "default_random_engine"})
+    for (const auto* word : {"cout",      "cerr",   "clog",          "printf",     "fprintf",
+                             "puts",      "exit",   "_exit",         "quick_exit", "abort",
+                             "terminate", "assert", "signal",        "sigaction",  "setlocale",
+                             "rand",      "srand",  "random_device", "mt19937",    "default_random_engine"})
       CHECK_MESSAGE(!has_word(code, word), file.name, " uses ", word);
   }
 }
@@ -70,10 +75,30 @@ TEST_CASE("files stay short, and finished") {
     for (const auto& file : sources(folder, {".hpp", ".cpp", ".cu", ".cuh", ".cmake", ".sh", ".py", ".awk", "CMakeLists.txt"})) {
       ++count;
       CHECK_MESSAGE(lines_of(file.text) <= 400, file.name, " has ", lines_of(file.text), " lines");
-      for (const auto* mark : {"TO" "DO", "FIX" "ME", "XX" "X"}) CHECK_MESSAGE(!has_word(file.text, mark), file.name, " has a ", mark);
+      for (const auto* mark : {"TO"
+                               "DO",
+                               "FIX"
+                               "ME",
+                               "XX"
+                               "X"})
+        CHECK_MESSAGE(!has_word(file.text, mark), file.name, " has a ", mark);
     }
   }
   CHECK(count > 30);
+}
+
+TEST_CASE("lines end where .clang-format says") {
+  constexpr int most = 130;
+  for (const auto* folder : {"include", "tests", "examples", "bench"}) {
+    for (const auto& file : sources(folder, {".hpp", ".cpp", ".cu", ".cuh"})) {
+      int line = 1, letters = 0;
+      for (const char c : file.text) {
+        if (c == '\n') ++line, letters = 0;
+        else if ((c & 0xC0) != 0x80 && ++letters == most + 1)
+          CHECK_MESSAGE(false, file.name, ":", line, " is longer than ", most);
+      }
+    }
+  }
 }
 
 TEST_CASE("no build file names a machine") {

@@ -80,8 +80,8 @@ File bmp(std::uint32_t width, std::uint32_t height, int bits, std::size_t bytes_
 }  // namespace
 
 TEST_CASE("PNG and BMP give exactly Pillow's pixels") {
-  for (const char* name : {"rgb.png", "grey.png", "palette.png", "bits.png", "alpha.png", "grey-alpha.png", "rgb16.png", "interlaced.png", "rgb.bmp",
-                           "grey.bmp", "palette.bmp"}) {
+  for (const char* name : {"rgb.png", "grey.png", "palette.png", "bits.png", "alpha.png", "grey-alpha.png", "rgb16.png",
+                           "interlaced.png", "rgb.bmp", "grey.bmp", "palette.bmp"}) {
     CAPTURE(name);
     CHECK(load(path(name)) == expected_picture(name));
   }
@@ -129,7 +129,8 @@ TEST_CASE("every proper beginning of a file is refused, and says that the file i
 }
 
 TEST_CASE("a changed byte gives a picture or an error, never more") {
-  for (const char* name : {"grey.png", "palette.png", "interlaced.png", "baseline.jpg", "progressive.jpg", "restart.jpg", "palette.bmp"}) {
+  for (const char* name :
+       {"grey.png", "palette.png", "interlaced.png", "baseline.jpg", "progressive.jpg", "restart.jpg", "palette.bmp"}) {
     File file = read(name);
     const image::DecodeLimits limits{.max_pixels = 1 << 18, .max_dimension = 4096};
     int refused = 0, tries = 0;
@@ -268,15 +269,33 @@ TEST_CASE("JPEGs that a decoder must not see") {
 }
 
 TEST_CASE("other formats are refused by name") {
-  const std::pair<const char*, File> cases[] = {
-      {"GIF", bytes_of("GIF89a......")}, {"WebP", bytes_of("RIFF\0\0\0\0WEBPVP8 ")}, {"TIFF", bytes_of("II*\0........")},
-      {"TIFF", bytes_of("MM\0*........")}, {"PSD", bytes_of("8BPS\0\1")}, {"Radiance HDR", bytes_of("#?RADIANCE\n")},
-      {"PNM", bytes_of("P6\n2 2\n255\n............")}, {"PNM", bytes_of("P5 2 2 255 ....")}, {"PFM", bytes_of("PF\n1 1\n-1\n")},
-      {"Softimage PIC", bytes_of("\x53\x80\xF6\x34....")}, {"JPEG 2000", bytes_of("\0\0\0\x0CjP  \r\n")}, {"JPEG XL", bytes_of("\xFF\x0A..")},
-      {"AVIF", bytes_of("\0\0\0\x20" "ftypavif....")}, {"HEIC", bytes_of("\0\0\0\x20" "ftypheic....")}, {"HEIC", bytes_of("\0\0\0\x20" "ftypmif1....")},
-      {"OpenEXR", bytes_of("\x76\x2F\x31\x01....")}, {"DDS", bytes_of("DDS |")}, {"ICO", bytes_of("\0\0\1\0\1\0")}, {"QOI", bytes_of("qoif....")},
-      {"SVG", bytes_of("\n <svg xmlns=''>")}, {"HTML", bytes_of("<!DOCTYPE html><p>404")}, {"PDF", bytes_of("%PDF-1.7")}, {"ZIP", bytes_of("PK\x03\x04..")},
-      {"TGA", bytes_of("\0\0\2\0\0\0\0\0\0\0\0\0\4\0\4\0\x18\0............")}};
+  const std::pair<const char*, File> cases[] = {{"GIF", bytes_of("GIF89a......")},
+                                                {"WebP", bytes_of("RIFF\0\0\0\0WEBPVP8 ")},
+                                                {"TIFF", bytes_of("II*\0........")},
+                                                {"TIFF", bytes_of("MM\0*........")},
+                                                {"PSD", bytes_of("8BPS\0\1")},
+                                                {"Radiance HDR", bytes_of("#?RADIANCE\n")},
+                                                {"PNM", bytes_of("P6\n2 2\n255\n............")},
+                                                {"PNM", bytes_of("P5 2 2 255 ....")},
+                                                {"PFM", bytes_of("PF\n1 1\n-1\n")},
+                                                {"Softimage PIC", bytes_of("\x53\x80\xF6\x34....")},
+                                                {"JPEG 2000", bytes_of("\0\0\0\x0CjP  \r\n")},
+                                                {"JPEG XL", bytes_of("\xFF\x0A..")},
+                                                {"AVIF", bytes_of("\0\0\0\x20"
+                                                                  "ftypavif....")},
+                                                {"HEIC", bytes_of("\0\0\0\x20"
+                                                                  "ftypheic....")},
+                                                {"HEIC", bytes_of("\0\0\0\x20"
+                                                                  "ftypmif1....")},
+                                                {"OpenEXR", bytes_of("\x76\x2F\x31\x01....")},
+                                                {"DDS", bytes_of("DDS |")},
+                                                {"ICO", bytes_of("\0\0\1\0\1\0")},
+                                                {"QOI", bytes_of("qoif....")},
+                                                {"SVG", bytes_of("\n <svg xmlns=''>")},
+                                                {"HTML", bytes_of("<!DOCTYPE html><p>404")},
+                                                {"PDF", bytes_of("%PDF-1.7")},
+                                                {"ZIP", bytes_of("PK\x03\x04..")},
+                                                {"TGA", bytes_of("\0\0\2\0\0\0\0\0\0\0\0\0\4\0\4\0\x18\0............")}};
   for (const auto& each : cases) {
     const std::string name = each.first;
     const File& file = each.second;

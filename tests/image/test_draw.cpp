@@ -87,7 +87,8 @@ TEST_CASE("contact sheet") {
   CHECK(*sheet.at(2 + 10, 2) == 9);
 
   // Grey, larger and empty pictures, captions, frames.
-  std::vector<image::Tile> tiles = {{image::Image(50, 20, 1, 200), "a caption that is too long", true, image::red}, {image::Image(3, 3, 3, 50)}, {}};
+  std::vector<image::Tile> tiles = {
+      {image::Image(50, 20, 1, 200), "a caption that is too long", true, image::red}, {image::Image(3, 3, 3, 50)}, {}};
   const auto framed = image::contact_sheet(tiles, {.columns = 3, .tile = 10, .title = "Title"});
   CHECK(count(framed, image::red) == 14 * 14 - 10 * 10);
   CHECK(count(framed, {50, 50, 50}) == 9 * 9);   // enlarged by a whole factor

@@ -12,10 +12,12 @@ using Bytes = std::vector<std::uint8_t>;
 namespace {
 /// A TIFF structure of one entry: the orientation.
 Bytes little(int orientation) {
-  return {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, static_cast<std::uint8_t>(orientation), 0, 0, 0, 0, 0, 0, 0};
+  return {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, static_cast<std::uint8_t>(orientation),
+          0,   0,   0,  0, 0, 0, 0};
 }
 Bytes big(int orientation) {
-  return {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, static_cast<std::uint8_t>(orientation), 0, 0, 0, 0, 0, 0};
+  return {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, static_cast<std::uint8_t>(orientation),
+          0,   0,   0, 0,  0, 0};
 }
 int orientation_of(const Bytes& b) { return image::exif_orientation(b.data(), b.size()); }
 }  // namespace
@@ -31,7 +33,8 @@ TEST_CASE("damaged structures count as no orientation") {
   for (const int o : {0, 9, 255}) CHECK(orientation_of(little(o)) == 1);
   CHECK(image::exif_orientation(nullptr, 0) == 1);
   const Bytes whole = little(6);
-  for (std::size_t n = 0; n < 20; ++n) CHECK(orientation_of(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n))) == 1);
+  for (std::size_t n = 0; n < 20; ++n)
+    CHECK(orientation_of(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n))) == 1);
   Bytes wrong = little(6);
   wrong[12] = 4;  // LONG instead of SHORT
   CHECK(orientation_of(wrong) == 1);

@@ -21,7 +21,8 @@ using namespace pictures;
 
 TEST_CASE("what is written is read back exactly") {
   Random random(1, Purpose::test);
-  for (const auto& [width, height, channels] : {std::array{1, 1, 3}, {7, 5, 3}, {64, 33, 3}, {33, 64, 1}, {1, 300, 3}, {300, 1, 1}}) {
+  for (const auto& [width, height, channels] :
+       {std::array{1, 1, 3}, {7, 5, 3}, {64, 33, 3}, {33, 64, 1}, {1, 300, 3}, {300, 1, 1}}) {
     image::Image noise(width, height, channels), flat(width, height, channels, 200);
     for (auto& v : noise.pixels) v = static_cast<std::uint8_t>(random.below(256));
     for (const auto& picture : {noise, flat}) {

@@ -77,9 +77,10 @@ TEST_CASE("strings: escapes and UTF-8") {
 }
 
 TEST_CASE("what is not JSON is refused, with its place") {
-  const char* bad[] = {"", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}", "{a:1}", "[1 2]", "nul", "tru",
-                       "01", "-", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "Infinity", "1 2", "\"abc", "\"\\x\"", "\"\\u12g4\"",
-                       "\"\\u-123\"", "\"a\nb\"", "1e999", "'a'", "[1]]", "{}{}"};
+  const char* bad[] = {"",         " ",           "{",           "[",        "[1",    "[1,", "[1,]",     "{\"a\"", "{\"a\":",
+                       "{\"a\":1", "{\"a\":1,}",  "{a:1}",       "[1 2]",    "nul",   "tru", "01",       "-",      "1.",
+                       ".5",       "1e",          "1e+",         "+1",       "0x1",   "NaN", "Infinity", "1 2",    "\"abc",
+                       "\"\\x\"",  "\"\\u12g4\"", "\"\\u-123\"", "\"a\nb\"", "1e999", "'a'", "[1]]",     "{}{}"};
   for (const char* text : bad) {
     CAPTURE(text);
     CHECK(contains(message_of([&] { Json::parse(text); }), "[json]"));

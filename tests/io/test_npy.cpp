@@ -86,12 +86,22 @@ TEST_CASE("types that are no numbers, and broken files") {
   CHECK(contains(refusal(std::string("\x93NUMPY\x04\x00\x00\x00\x00\x00", 12)), "expected version 1, 2 or 3, got 4.0"));
   CHECK(contains(refusal(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)), "at most 1000000"));
   CHECK(contains(refusal(std::string("\x93NUMPY\x02\x00\x01\x00\x00", 11)), "truncated"));
-  const char* headers[] = {"", "{", "{}", "()", "{'descr': '<f4', 'shape': (2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)",
-                           "{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': 2}",
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2.0,)}",
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,2)}", "{'descr': '<f4, 'fortran_order': False}",
-                           "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "{'x': '<f4', 'fortran_order': False, 'shape': (2,)}",
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} x", "{'descr': '<f4' 'fortran_order': False 'shape': (2,)}",
+  const char* headers[] = {"",
+                           "{",
+                           "{}",
+                           "()",
+                           "{'descr': '<f4', 'shape': (2,)}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)",
+                           "{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': 2}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (2.0,)}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,2)}",
+                           "{'descr': '<f4, 'fortran_order': False}",
+                           "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}",
+                           "{'x': '<f4', 'fortran_order': False, 'shape': (2,)}",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} x",
+                           "{'descr': '<f4' 'fortran_order': False 'shape': (2,)}",
                            "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}"};
   for (const char* header : headers) {
     CAPTURE(header);
@@ -102,9 +112,12 @@ TEST_CASE("types that are no numbers, and broken files") {
   CHECK(contains(refusal(npy_of(repeated + "}", 4)), "the key 'fortran_order' twice"));
   for (const char* type : {"", "f4", "|f4", "<f3", "<f16", "|O", "<U2", "?"}) {
     CAPTURE(type);
-    CHECK(contains(refusal(npy_of(concat("{'descr': '", type, "', 'fortran_order': False, 'shape': (2,)}"), 8)), "expected elements of type"));
+    CHECK(contains(refusal(npy_of(concat("{'descr': '", type, "', 'fortran_order': False, 'shape': (2,)}"), 8)),
+                   "expected elements of type"));
   }
-  CHECK(contains(refusal(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 8)), "more elements than can be counted"));
-  CHECK(contains(refusal(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4294967296, 4294967296)}", 0)), "more elements than can be counted"));
+  CHECK(contains(refusal(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 8)),
+                 "more elements than can be counted"));
+  CHECK(contains(refusal(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4294967296, 4294967296)}", 0)),
+                 "more elements than can be counted"));
   CHECK(contains(refusal(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 8)), "below 2^63"));
 }

@@ -94,7 +94,8 @@ TEST_CASE("round trip") {
 TEST_CASE("hostile and broken files, each with its message") {
   const std::string a = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
   const auto b = [](int begin, int end) {
-    return ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+    return ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) +
+           "]}";
   };
   REQUIRE(refusal(file_of("{" + a + b(4, 8) + "}  \n ", 8)) == "");
   CHECK(contains(refusal(""), "expected at least 8 bytes"));

@@ -17,7 +17,8 @@ Tensor counting(const Shape& shape) { return arange(shape.numel()).to(DType::flo
 }  // namespace
 
 TEST_CASE("weights change the order of their axes at the border, and only they") {
-  const Parameters ours{parameter("conv", counting({2, 3, 4, 5}), Layout::conv), parameter("up", counting({2, 3, 4, 5}), Layout::conv_transpose),
+  const Parameters ours{parameter("conv", counting({2, 3, 4, 5}), Layout::conv),
+                        parameter("up", counting({2, 3, 4, 5}), Layout::conv_transpose),
                         parameter("plain", counting({2, 3, 4, 5}))};
   const StateDict theirs = io::to_state_dict(ours, io::Axes::theirs);
   for (int k = 0; k < 2; ++k) {
@@ -26,17 +27,19 @@ TEST_CASE("weights change the order of their axes at the border, and only they")
     for (int o = 0; o < 2; ++o)
       for (int i = 0; i < 5; ++i)
         for (int y = 0; y < 3; ++y)
-          for (int x = 0; x < 4; ++x) CHECK(t.data<float>()[((o * 5 + i) * 3 + y) * 4 + x] == static_cast<float>(((o * 3 + y) * 4 + x) * 5 + i));
+          for (int x = 0; x < 4; ++x)
+            CHECK(t.data<float>()[((o * 5 + i) * 3 + y) * 4 + x] == static_cast<float>(((o * 3 + y) * 4 + x) * 5 + i));
   }
   CHECK(theirs[2].second.shape() == Shape{2, 3, 4, 5});
-  const Parameters back{parameter("conv", zeros({2, 3, 4, 5}), Layout::conv), parameter("up", zeros({2, 3, 4, 5}), Layout::conv_transpose),
-                        parameter("plain", zeros({2, 3, 4, 5}))};
+  const Parameters back{parameter("conv", zeros({2, 3, 4, 5}), Layout::conv),
+                        parameter("up", zeros({2, 3, 4, 5}), Layout::conv_transpose), parameter("plain", zeros({2, 3, 4, 5}))};
   io::copy_state("test", back, theirs, {.axes = io::Axes::theirs});
   for (const auto& p : back) CHECK(p.tensor.to_vector<float>() == ours[0].tensor.to_vector<float>());
 }
 
 TEST_CASE("all mismatches at once, and nothing changed by a refused copy") {
-  const Parameters to{parameter("a", zeros({2})), parameter("b", zeros({3})), parameter("c", zeros({2, 3, 3, 4}), Layout::conv), parameter("n.count", zeros({}))};
+  const Parameters to{parameter("a", zeros({2})), parameter("b", zeros({3})), parameter("c", zeros({2, 3, 3, 4}), Layout::conv),
+                      parameter("n.count", zeros({}))};
   const StateDict from{{"a", ones({2})}, {"b", ones({4})}, {"c", ones({2, 3, 3, 4})}, {"fc.weight", ones({1})}, {"d", ones({})}};
   const std::string message = message_of([&] { io::copy_state("load", to, from, {.axes = io::Axes::theirs}); });
   CHECK(contains(message, "[load]"));

@@ -56,7 +56,8 @@ struct Operands {
 struct Results {
   std::vector<double> y, dx, dw;
 };
-inline Results exact(const ConvShape& s, const std::vector<double>& x, const std::vector<double>& w, const std::vector<double>& dy) {
+inline Results exact(const ConvShape& s, const std::vector<double>& x, const std::vector<double>& w,
+                     const std::vector<double>& dy) {
   Results r{std::vector<double>(dy.size()), std::vector<double>(x.size()), std::vector<double>(w.size())};
   kernels::conv2d_forward(s, x.data(), w.data(), r.y.data());
   kernels::conv2d_input_grad(s, dy.data(), w.data(), r.dx.data());
@@ -65,7 +66,8 @@ inline Results exact(const ConvShape& s, const std::vector<double>& x, const std
 }
 
 /// By how much |got - wanted| exceeds one rounding to bfloat16 and float32's rounding of the products (`size`).
-inline double excess(const std::vector<double>& got, const std::vector<double>& wanted, const std::vector<double>& size, bool half) {
+inline double excess(const std::vector<double>& got, const std::vector<double>& wanted, const std::vector<double>& size,
+                     bool half) {
   double worst = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double over = std::abs(got[i] - wanted[i]) - (half ? std::abs(wanted[i]) / 256 : 0.0) - 2e-6 * size[i];

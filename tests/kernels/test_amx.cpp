@@ -18,10 +18,12 @@ struct Computed {
   std::vector<float> dw;
   std::vector<double> sum, squares;
   bool operator==(const Computed& o) const {
-    return y == o.y && y_bias == o.y_bias && y_sums == o.y_sums && dx == o.dx && dw == o.dw && sum == o.sum && squares == o.squares;
+    return y == o.y && y_bias == o.y_bias && y_sums == o.y_sums && dx == o.dx && dw == o.dw && sum == o.sum &&
+           squares == o.squares;
   }
 };
-Computed compute(const Variant& variant, const ConvShape& s, const Operands& in, const std::vector<float>& bias, const std::vector<float>& center) {
+Computed compute(const Variant& variant, const ConvShape& s, const Operands& in, const std::vector<float>& bias,
+                 const std::vector<float>& center) {
   Computed r;
   r.y.assign(in.dy.size(), bfloat16(std::nanf(""))), r.y_bias = r.y_sums = r.y;
   r.dx.assign(in.x.size(), bfloat16(std::nanf("")));
@@ -29,7 +31,8 @@ Computed compute(const Variant& variant, const ConvShape& s, const Operands& in,
   r.sum.assign(static_cast<std::size_t>(s.o), std::nan("")), r.squares = r.sum;
   variant.conv2d_pairs(s, false, in.x.data(), in.w.data(), nullptr, r.y.data(), nullptr, nullptr, nullptr);
   variant.conv2d_pairs(s, false, in.x.data(), in.w.data(), bias.data(), r.y_bias.data(), nullptr, nullptr, nullptr);
-  variant.conv2d_pairs(s, false, in.x.data(), in.w.data(), nullptr, r.y_sums.data(), center.data(), r.sum.data(), r.squares.data());
+  variant.conv2d_pairs(s, false, in.x.data(), in.w.data(), nullptr, r.y_sums.data(), center.data(), r.sum.data(),
+                       r.squares.data());
   variant.conv2d_pairs(s, true, in.dy.data(), in.w.data(), nullptr, r.dx.data(), nullptr, nullptr, nullptr);
   variant.conv2d_weight_grad_pairs(s, in.x.data(), in.dy.data(), r.dw.data());
   return r;
@@ -87,7 +90,8 @@ TEST_CASE("amx: random shapes in all directions, through the model") {
     s.pad_h = between(random, 0, 2), s.pad_w = between(random, 0, 2);
     s.dilation_h = between(random, 1, 2), s.dilation_w = between(random, 1, 2);
     if (random.chance(0.2f)) s.n = between(random, 30, 70), s.h = between(random, 1, 4), s.w = between(random, 1, 4);
-    if (random.chance(0.2f)) s.groups = between(random, 2, 4), s.c = s.groups * between(random, 1, 40), s.o = s.groups * between(random, 1, 40);
+    if (random.chance(0.2f))
+      s.groups = between(random, 2, 4), s.c = s.groups * between(random, 1, 40), s.o = s.groups * between(random, 1, 40);
     check(random, s);
   }
 }
@@ -97,16 +101,19 @@ TEST_CASE("amx: the kernels that networks have, through the model") {
   check(random, {.n = 3, .h = 16, .w = 16, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 1, .h = 32, .w = 32, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 33, .h = 4, .w = 4, .c = 96, .o = 33, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // positions of 32 images
-  check(random, {.n = 4, .h = 16, .w = 16, .c = 64, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
+  check(random,
+        {.n = 4, .h = 16, .w = 16, .c = 64, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
   check(random, {.n = 2, .h = 7, .w = 7, .c = 128, .o = 160, .stride_h = 2, .stride_w = 2});
   check(random, {.n = 5, .h = 14, .w = 13, .c = 64, .o = 72});                                             // in place
-  check(random, {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
+  check(random,
+        {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
   check(random, {.n = 2, .h = 32, .w = 32, .c = 3, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});    // patches
   check(random, {.n = 2, .h = 20, .w = 9, .c = 33, .o = 17, .kh = 7, .kw = 5, .pad_h = 3, .pad_w = 2});
-  check(random, {.n = 1, .h = 9, .w = 8, .c = 24, .o = 20, .kh = 3, .kw = 2, .stride_h = 2, .pad_h = 1, .pad_w = 1, .dilation_h = 2});
+  check(random,
+        {.n = 1, .h = 9, .w = 8, .c = 24, .o = 20, .kh = 3, .kw = 2, .stride_h = 2, .pad_h = 1, .pad_w = 1, .dilation_h = 2});
   check(random, {.n = 300, .h = 1, .w = 1, .c = 68, .o = 50});                                             // a linear layer
   check(random, {.n = 1, .h = 4, .w = 4, .c = 600, .o = 40});                                              // rounds along the sum
-  check(random, {.n = 2, .h = 6, .w = 6, .c = 64, .o = 300, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});    // parts of the channels
+  check(random, {.n = 2, .h = 6, .w = 6, .c = 64, .o = 300, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // parts of the channels
   check(random, {.n = 40, .h = 16, .w = 16, .c = 20, .o = 24});
   check(random, {.n = 1, .h = 40, .w = 2500, .c = 8, .o = 2, .kh = 1, .kw = 2});                           // pieces of a row
   // Groups: patches, pixels whose group is as wide as another layer's whole, strides.
@@ -114,7 +121,18 @@ TEST_CASE("amx: the kernels that networks have, through the model") {
   check(random, {.n = 2, .h = 4, .w = 8, .c = 32, .o = 24, .groups = 2});
   check(random, {.n = 2, .h = 5, .w = 5, .c = 320, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1, .groups = 10}, false);
   check(random, {.n = 2, .h = 4, .w = 8, .c = 64, .o = 64, .groups = 2});
-  check(random, {.n = 33, .h = 4, .w = 4, .c = 128, .o = 66, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1, .groups = 2});
+  check(random, {.n = 33,
+                 .h = 4,
+                 .w = 4,
+                 .c = 128,
+                 .o = 66,
+                 .kh = 3,
+                 .kw = 3,
+                 .stride_h = 2,
+                 .stride_w = 2,
+                 .pad_h = 1,
+                 .pad_w = 1,
+                 .groups = 2});
 }
 
 TEST_CASE("amx: remainders of every size, in pixels and channels") {
@@ -153,9 +171,11 @@ TEST_CASE("amx: factors that begin at odd addresses") {
 
 TEST_CASE("amx: the same bits with one, two and three threads") {
   sslcake::Random random(6, sslcake::Purpose::test);
-  for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 40, .h = 16, .w = 16, .c = 32, .o = 72},
-                             ConvShape{.n = 70, .h = 4, .w = 4, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
+  for (const ConvShape& s :
+       {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+        ConvShape{.n = 40, .h = 16, .w = 16, .c = 32, .o = 72},
+        ConvShape{
+            .n = 70, .h = 4, .w = 4, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
     CAPTURE(described(s));
     const Operands in(random, s, false);
     const std::vector<float> bias = per_channel(s, 0), center = per_channel(s, 3);
@@ -177,7 +197,8 @@ TEST_CASE("amx: results too many for the caches have the bits of those of one pi
   std::vector<bfloat16> together(static_cast<std::size_t>(all.n * 32 * 32 * 256)), alone(together.size());
   amx_on_model().conv2d_pairs(all, false, x.data(), w.data(), nullptr, together.data(), nullptr, nullptr, nullptr);
   for (std::int64_t n = 0; n < all.n; ++n)
-    amx_on_model().conv2d_pairs(one, false, x.data() + n * 32 * 32 * 4, w.data(), nullptr, alone.data() + n * 32 * 32 * 256, nullptr, nullptr, nullptr);
+    amx_on_model().conv2d_pairs(one, false, x.data() + n * 32 * 32 * 4, w.data(), nullptr, alone.data() + n * 32 * 32 * 256,
+                                nullptr, nullptr, nullptr);
   CHECK(together == alone);
 }
 
@@ -193,7 +214,8 @@ TEST_CASE("amx: results pass the caches only where every pixel begins on a line"
     CHECK(!kernels::detail::passes_caches(c, line + 16));
     ++whole;
   }
-  // Pixels of 40 channels: those of one class lie 160 apart, which are whole lines, but three classes of four begin between lines.
+  // Pixels of 40 channels: those of one class lie 160 apart, which are whole lines, but three classes of four begin between
+  // lines.
   for (const auto& c : classes(40, 4)) broken += !kernels::detail::passes_caches(c, line);
   CHECK(whole == 4);
   CHECK(broken == 12);
@@ -209,12 +231,15 @@ TEST_CASE("amx: blocks waste few products") {
     amx_on_model().conv2d_pairs(s, false, x.data(), w.data(), nullptr, y.data(), nullptr, nullptr, nullptr);
     return static_cast<double>(TileModel::multiplies() - before) * 8192 / s.multiply_adds();
   };
-  CHECK(waste({.n = 32, .h = 4, .w = 4, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) < 0.70);  // padding is left out
+  CHECK(waste({.n = 32, .h = 4, .w = 4, .c = 64, .o = 64, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) <
+        0.70);  // padding is left out
   CHECK(waste({.n = 4, .h = 8, .w = 8, .c = 64, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) < 1.01);
   CHECK(waste({.n = 1, .h = 32, .w = 32, .c = 32, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) < 1.01);
   CHECK(waste({.n = 32, .h = 7, .w = 7, .c = 32, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) < 0.90);
   CHECK(waste({.n = 1, .h = 32, .w = 32, .c = 3, .o = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}) < 1.25);
-  CHECK(waste({.n = 2, .h = 64, .w = 64, .c = 3, .o = 64, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3}) < 1.15);
+  CHECK(
+      waste({.n = 2, .h = 64, .w = 64, .c = 3, .o = 64, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3}) <
+      1.15);
 }
 
 TEST_CASE("amx: hardware has the bits of the model") {
@@ -224,14 +249,18 @@ TEST_CASE("amx: hardware has the bits of the model") {
   }
 #if SSLCAKE_X86
   sslcake::Random random(8, sslcake::Purpose::test);
-  for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 70, .h = 4, .w = 4, .c = 96, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3},
-                             ConvShape{.n = 300, .h = 1, .w = 1, .c = 68, .o = 50}, ConvShape{.n = 5, .h = 14, .w = 13, .c = 64, .o = 72}}) {
+  for (const ConvShape& s :
+       {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+        ConvShape{
+            .n = 70, .h = 4, .w = 4, .c = 96, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1},
+        ConvShape{
+            .n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3},
+        ConvShape{.n = 300, .h = 1, .w = 1, .c = 68, .o = 50}, ConvShape{.n = 5, .h = 14, .w = 13, .c = 64, .o = 72}}) {
     CAPTURE(described(s));
     const Operands in(random, s, false);
     const std::vector<float> bias = per_channel(s, 0), center = per_channel(s, 3);
-    const Computed modelled = compute(amx_on_model(), s, in, bias, center), got = compute(kernels::amx::variant(), s, in, bias, center);
+    const Computed modelled = compute(amx_on_model(), s, in, bias, center),
+                   got = compute(kernels::amx::variant(), s, in, bias, center);
     CHECK(got.y == modelled.y);
     CHECK(got.y_bias == modelled.y_bias);
     CHECK(got.dx == modelled.dx);

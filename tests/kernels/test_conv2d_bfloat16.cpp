@@ -52,7 +52,8 @@ void check(sslcake::Random& random, const ConvShape& s) {
       CAPTURE(kernels::name_of(isa));
       kernels::set_isa(isa);
       kernels::set_winograd(!integers);  // integers are exact in all other ways
-      std::vector<bfloat16> y(wanted.y.size(), bfloat16(std::nanf(""))), y_sums = y, dx(wanted.dx.size(), bfloat16(std::nanf("")));
+      std::vector<bfloat16> y(wanted.y.size(), bfloat16(std::nanf(""))), y_sums = y,
+                                                                         dx(wanted.dx.size(), bfloat16(std::nanf("")));
       std::vector<float> dw(wanted.dw.size(), std::nanf(""));
       std::vector<double> sum(static_cast<std::size_t>(s.o), -1.0), squares = sum;
       kernels::conv2d_forward(s, in.x.data(), in.w.data(), y.data());
@@ -105,9 +106,12 @@ TEST_CASE("bfloat16 convolutions: the kernels that networks have") {
   check(random, {.n = 4, .h = 8, .w = 8, .c = 32, .o = 48, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1});  // Winograd
   check(random, {.n = 2, .h = 8, .w = 7, .c = 64, .o = 96});                                            // pairs
   check(random, {.n = 2, .h = 9, .w = 7, .c = 40, .o = 70, .stride_h = 2, .stride_w = 2});
-  check(random, {.n = 3, .h = 8, .w = 8, .c = 32, .o = 64, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
-  check(random, {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
-  check(random, {.n = 1, .h = 9, .w = 8, .c = 24, .o = 20, .kh = 3, .kw = 2, .stride_h = 2, .pad_h = 1, .pad_w = 1, .dilation_h = 2});
+  check(random,
+        {.n = 3, .h = 8, .w = 8, .c = 32, .o = 64, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1});
+  check(random,
+        {.n = 2, .h = 16, .w = 16, .c = 3, .o = 20, .kh = 7, .kw = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3});
+  check(random,
+        {.n = 1, .h = 9, .w = 8, .c = 24, .o = 20, .kh = 3, .kw = 2, .stride_h = 2, .pad_h = 1, .pad_w = 1, .dilation_h = 2});
   check(random, {.n = 700, .h = 1, .w = 1, .c = 68, .o = 50});    // a linear layer
   check(random, {.n = 1, .h = 4, .w = 4, .c = 600, .o = 40});     // several blocks along the sum
   check(random, {.n = 60, .h = 32, .w = 32, .c = 20, .o = 24});   // several slices of images
@@ -141,7 +145,8 @@ TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and writ
                 .o = between(random, 1, 20), .kh = between(random, 1, 3), .kw = between(random, 1, 3)};
     s.stride_h = between(random, 1, 2), s.stride_w = between(random, 1, 3);
     s.pad_h = between(random, 0, 2), s.pad_w = between(random, 0, 2);
-    if (random.chance(0.3f)) s.groups = between(random, 2, 4), s.c = s.groups * 2 * between(random, 4, 18), s.o = s.groups * 2 * between(random, 4, 18);
+    if (random.chance(0.3f))
+      s.groups = between(random, 2, 4), s.c = s.groups * 2 * between(random, 4, 18), s.o = s.groups * 2 * between(random, 4, 18);
     shapes.push_back(s);
   }
   std::vector<test::NamedVariant> variants = test::variants();
@@ -178,7 +183,8 @@ TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and writ
         if (s.group_c() % 2 == 0 || s.groups == 1) {
           const auto forward = [&](const float* with_bias, std::vector<bfloat16>& to, bool sums) {
             kernels::detail::forward_pairs(*variant.kernels, s, x.data() + pair, w.data() + one, with_bias, to.data() + one,
-                                           sums ? center.data() : nullptr, sums ? first.data() : nullptr, sums ? second.data() : nullptr);
+                                           sums ? center.data() : nullptr, sums ? first.data() : nullptr,
+                                           sums ? second.data() : nullptr);
           };
           forward(nullptr, y, false);
           forward(bias.data(), y_bias, false);
@@ -203,9 +209,11 @@ TEST_CASE("bfloat16 convolutions: products of pairs, by the instruction and writ
 
 TEST_CASE("bfloat16 convolutions: the same bits with one, two and three threads, by every instruction set") {
   sslcake::Random random(3, sslcake::Purpose::test);
-  for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 20, .h = 16, .w = 16, .c = 64, .o = 72},
-                             ConvShape{.n = 9, .h = 8, .w = 8, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
+  for (const ConvShape& s :
+       {ConvShape{.n = 9, .h = 16, .w = 16, .c = 32, .o = 40, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+        ConvShape{.n = 20, .h = 16, .w = 16, .c = 64, .o = 72},
+        ConvShape{
+            .n = 9, .h = 8, .w = 8, .c = 48, .o = 96, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}}) {
     const Operands in(random, s, false);
     test::for_each_isa([&] {
       std::vector<bfloat16> y(in.dy.size()), dx(in.x.size()), first_y, first_dx;
@@ -233,7 +241,8 @@ TEST_CASE("bfloat16 convolutions: results too many for the caches have the bits 
   std::vector<double> sum(128), squares(128), first(128), second(128), total(128);
   kernels::conv2d_forward_sums(all, x.data(), w.data(), together.data(), nullptr, sum.data(), squares.data());
   for (std::int64_t n = 0; n < all.n; ++n) {
-    kernels::conv2d_forward_sums(one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128, nullptr, first.data(), second.data());
+    kernels::conv2d_forward_sums(one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128, nullptr,
+                                 first.data(), second.data());
     for (std::size_t o = 0; o < 128; ++o) total[o] += first[o];
   }
   CHECK(together == alone);
@@ -241,7 +250,8 @@ TEST_CASE("bfloat16 convolutions: results too many for the caches have the bits 
   // The input gradient of the turned layer writes as much.
   const ConvShape back{.n = 66, .h = 32, .w = 32, .c = 128, .o = 8}, back_one{.n = 1, .h = 32, .w = 32, .c = 128, .o = 8};
   kernels::conv2d_input_grad(back, x.data(), w.data(), together.data());
-  for (std::int64_t n = 0; n < all.n; ++n) kernels::conv2d_input_grad(back_one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128);
+  for (std::int64_t n = 0; n < all.n; ++n)
+    kernels::conv2d_input_grad(back_one, x.data() + n * 32 * 32 * 8, w.data(), alone.data() + n * 32 * 32 * 128);
   CHECK(together == alone);
   // So are the products of pairs written out, where no instruction takes them.
   for (const auto& variant : test::variants()) {

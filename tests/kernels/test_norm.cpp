@@ -53,7 +53,8 @@ Results<T> run(std::int64_t rows, std::int64_t channels, std::int64_t offset = 0
   const std::int64_t n = rows * channels;
   const auto x = integers<T>(n, 1, offset), dy = integers<T>(n, 2, offset), more = integers<T>(n, 3, offset);
   using C = compute_t<T>;  // of the channels' constants
-  const auto scale = integers<C>(channels, 4, offset), shift = integers<C>(channels, 5, offset), mean = integers<C>(channels, 6, offset);
+  const auto scale = integers<C>(channels, 4, offset), shift = integers<C>(channels, 5, offset),
+             mean = integers<C>(channels, 6, offset);
   Results<T> r;
   for (auto* v :
        {&r.mean, &r.variance, &r.sum, &r.product, &r.masked_sum, &r.masked_product, &r.recomputed_sum, &r.recomputed_product})
@@ -86,7 +87,8 @@ Results<T> run(std::int64_t rows, std::int64_t channels, std::int64_t offset = 0
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference's bits on integers", T, float, double, bfloat16) {
+TEST_CASE_TEMPLATE("every variant of the normalisation kernels has the reference's bits on integers", T, float, double,
+                   bfloat16) {
   const auto before = kernels::isa();
   // Widths below, at and above a vector, with and without a rest; rows that can and cannot be folded into wider ones.
   for (const std::int64_t channels : {1, 3, 4, 8, 16, 17, 31, 64, 100})
@@ -110,7 +112,9 @@ TEST_CASE_TEMPLATE("the normalisation kernels take numbers at any address", T, f
       for (const std::int64_t rows : {1, 131}) {
         INFO(rows << " rows, " << channels << " channels");
         const auto same = run<T>(rows, channels), moved = run<T>(rows, channels, 1);
-        const auto equal = [](const auto& a, const auto& b, std::int64_t n) { return std::equal(a.data(), a.data() + n, b.data()); };
+        const auto equal = [](const auto& a, const auto& b, std::int64_t n) {
+          return std::equal(a.data(), a.data() + n, b.data());
+        };
         CHECK(equal(same.mean, moved.mean, channels));
         CHECK(equal(same.variance, moved.variance, channels));
         CHECK(equal(same.recomputed_product, moved.recomputed_product, channels));

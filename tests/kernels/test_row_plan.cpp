@@ -29,7 +29,8 @@ void check(const Correlation& c, const RowPlan::Limits& limits) {
     for (std::int64_t r = 0; r < plan.buffer_rows(part); ++r)
       for (std::int64_t slot = 0; slot < plan.slots() && plan.source_row(part, r) >= 0; ++slot)
         for (std::int64_t e = 0; e < plan.pitch(); ++e)
-          buffer.at(static_cast<std::size_t>((r * plan.slots() + slot) * plan.pitch() + e)) = plan.pixel(part, plan.source_row(part, r), slot, e);
+          buffer.at(static_cast<std::size_t>((r * plan.slots() + slot) * plan.pitch() + e)) =
+              plan.pixel(part, plan.source_row(part, r), slot, e);
     std::vector<std::int64_t> at(static_cast<std::size_t>((part.block_end - part.block_begin) * RowPlan::block));
     plan.results(part, at.data());
     for (std::int64_t p = part.row_begin; p < part.row_end; ++p)
@@ -40,7 +41,8 @@ void check(const Correlation& c, const RowPlan::Limits& limits) {
           if (to >= 0) right = right && results.insert(plan.result_row(part, p) + to).second, ++pixels;
           for (std::size_t t = 0; t < c.taps.size(); ++t) {
             if (limits.paired) right = right && plan.shift(t) % 2 == 0 && plan.begin(part, p, b) % 2 == 0;
-            const std::int64_t element = (b * RowPlan::block + e), column = element / plan.group(), image = part.image + element % plan.group();
+            const std::int64_t element = (b * RowPlan::block + e), column = element / plan.group(),
+                               image = part.image + element % plan.group();
             const std::int64_t i = p * c.step_h + c.taps[t].down, j = column * c.step_w + c.taps[t].right;
             const bool sees = image < c.images && i >= 0 && i < c.height && j >= 0 && j < c.width;
             if (!plan.inside(t, p, b)) {
@@ -63,7 +65,8 @@ TEST_CASE("row plan: every result once, every source in its place, for random sh
   for (int round = 0; round < 120; ++round) {
     ConvShape s{.n = between(random, 0, 40), .h = between(random, 1, 9), .w = between(random, 1, 40), .c = 8, .o = 8,
                 .kh = between(random, 1, 3), .kw = between(random, 1, 3)};
-    s.stride_h = between(random, 1, 3), s.stride_w = between(random, 1, 3), s.pad_h = between(random, 0, 2), s.pad_w = between(random, 0, 2);
+    s.stride_h = between(random, 1, 3), s.stride_w = between(random, 1, 3), s.pad_h = between(random, 0, 2),
+    s.pad_w = between(random, 0, 2);
     s.dilation_h = between(random, 1, 2), s.dilation_w = between(random, 1, 2);
     CAPTURE(described(s));
     // Few channels make parts of many rows; many make pieces of one.
@@ -72,13 +75,15 @@ TEST_CASE("row plan: every result once, every source in its place, for random sh
     all.push_back(detail::forward_correlation(s, false));
     all.push_back(detail::flattened(all.back()));
     for (const Correlation& c : all)
-      for (const bool paired : {false, true}) check(c, {.channels = channels, .blocks = between(random, 1, 32), .paired = paired});
+      for (const bool paired : {false, true})
+        check(c, {.channels = channels, .blocks = between(random, 1, 32), .paired = paired});
   }
 }
 
 TEST_CASE("row plan: as many images to a group as fill the blocks, and no more") {
   const auto group = [](std::int64_t n, std::int64_t side, std::int64_t kernel, bool paired = false) {
-    const ConvShape s{.n = n, .h = side, .w = side, .c = 64, .o = 64, .kh = kernel, .kw = kernel, .pad_h = kernel / 2, .pad_w = kernel / 2};
+    const ConvShape s{
+        .n = n, .h = side, .w = side, .c = 64, .o = 64, .kh = kernel, .kw = kernel, .pad_h = kernel / 2, .pad_w = kernel / 2};
     return RowPlan(detail::forward_correlation(s, false), {.channels = 64, .paired = paired}).group();
   };
   CHECK(group(64, 32, 3) == 1);
@@ -93,7 +98,8 @@ TEST_CASE("row plan: as many images to a group as fill the blocks, and no more")
 
 TEST_CASE("row plan: patches for few channels, one row for dense 1x1 kernels") {
   const auto takes = [](std::int64_t c, std::int64_t kernel) {
-    return detail::takes_patches(detail::forward_correlation({.n = 1, .h = 9, .w = 9, .c = c, .o = 8, .kh = kernel, .kw = kernel}, false));
+    return detail::takes_patches(
+        detail::forward_correlation({.n = 1, .h = 9, .w = 9, .c = c, .o = 8, .kh = kernel, .kw = kernel}, false));
   };
   CHECK(takes(3, 3));
   CHECK(takes(3, 7));
@@ -104,5 +110,6 @@ TEST_CASE("row plan: patches for few channels, one row for dense 1x1 kernels") {
   const Correlation c = detail::flattened(detail::forward_correlation({.n = 5, .h = 3, .w = 7, .c = 8, .o = 8}, false));
   CHECK(c.columns == 105);
   CHECK(c.images == 1);
-  CHECK(detail::flattened(detail::forward_correlation({.n = 5, .h = 3, .w = 7, .c = 8, .o = 8, .stride_w = 2}, false)).images == 5);
+  CHECK(detail::flattened(detail::forward_correlation({.n = 5, .h = 3, .w = 7, .c = 8, .o = 8, .stride_w = 2}, false)).images ==
+        5);
 }

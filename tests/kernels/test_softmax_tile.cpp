@@ -116,7 +116,8 @@ TEST_CASE("the softmax of rows, and the same from its logarithms") {
       kernels::row_softmax_again<float>(rows, columns, again.data(), stride, 0.7f, logs.data());
       for (std::int64_t i = 0; i < rows; ++i) {
         double sum = 0, total = 0;
-        for (std::int64_t j = 0; j < columns; ++j) sum += std::exp(0.7 * static_cast<double>(before[static_cast<std::size_t>(i * stride + j)]));
+        for (std::int64_t j = 0; j < columns; ++j)
+          sum += std::exp(0.7 * static_cast<double>(before[static_cast<std::size_t>(i * stride + j)]));
         CHECK(logs[static_cast<std::size_t>(i)] == doctest::Approx(std::log(sum)).epsilon(1e-6));
         for (std::int64_t j = 0; j < stride; ++j) {
           const auto at = static_cast<std::size_t>(i * stride + j);

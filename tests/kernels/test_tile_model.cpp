@@ -137,8 +137,9 @@ TEST_CASE("tile model: whole tiles, with exponents of every size, against sums o
       for (int n = 0; n < 16; ++n) {
         float sums[2] = {};
         for (int k = 0; k < 32; ++k)
-          sums[k % 2] = plain(std::fma(plain(static_cast<float>(a[static_cast<std::size_t>(32 * m + k)])),
-                                       plain(static_cast<float>(b[static_cast<std::size_t>(k / 2 * 32 + 2 * n + k % 2)])), sums[k % 2]));
+          sums[k % 2] =
+              plain(std::fma(plain(static_cast<float>(a[static_cast<std::size_t>(32 * m + k)])),
+                             plain(static_cast<float>(b[static_cast<std::size_t>(k / 2 * 32 + 2 * n + k % 2)])), sums[k % 2]));
         const float wanted = plain(sums[0] + sums[1]), got = c[static_cast<std::size_t>(16 * m + n)];
         same = same && (wanted == got || (std::isnan(wanted) && std::isnan(got)));
       }

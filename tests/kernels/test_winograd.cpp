@@ -47,8 +47,8 @@ Results<T> chain(const ConvShape& s, const Operands& in) {
           if (i < 0 || i >= s.h || j < 0 || j >= s.w) continue;
           for (std::int64_t o = 0; o < s.o; ++o)
             for (std::int64_t c = 0; c < s.c; ++c) {
-              const std::size_t y = size_of(((n * s.oh() + p) * s.ow() + q) * s.o + o), x = size_of(((n * s.h + i) * s.w + j) * s.c + c),
-                                w = size_of((o * 9 + tap) * s.c + c);
+              const std::size_t y = size_of(((n * s.oh() + p) * s.ow() + q) * s.o + o),
+                                x = size_of(((n * s.h + i) * s.w + j) * s.c + c), w = size_of((o * 9 + tap) * s.c + c);
               // The product of two floats is exact in double: rounding the sum to T is what a fused multiply-add does.
               const double xv = in.x[1 + x], wv = in.w[1 + w], dyv = in.dy[1 + y];
               out.y[y] = static_cast<T>(xv * wv + out.y[y]);
@@ -143,8 +143,8 @@ TEST_CASE("winograd: the error is at most four times that of plain float32 multi
       const auto got = run(*variant.kernels, s, in);
       const double y = error(got.y, exact.y) / error(plain.y, exact.y), dx = error(got.dx, exact.dx) / error(plain.dx, exact.dx),
                    dw = error(got.dw, exact.dw) / error(plain.dw, exact.dw);
-      MESSAGE(std::string(variant.name) << ", " << s.c << " to " << s.o << " channels: error over that of plain multiply-adds: y " << y
-                                        << ", dx " << dx << ", dw " << dw);
+      MESSAGE(std::string(variant.name) << ", " << s.c << " to " << s.o << " channels: error over that of plain multiply-adds: y "
+                                        << y << ", dx " << dx << ", dw " << dw);
       CHECK(y <= 4);
       CHECK(dx <= 4);
       CHECK(dw <= 4);
@@ -163,8 +163,8 @@ TEST_CASE("winograd: sums of the result per channel") {
       CAPTURE(variant.name);
       auto y = guarded(output_size(s));
       std::vector<double> sum(size_of(s.o), -1.0), squares = sum;
-      variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data() + 1, centered ? center.data() : nullptr,
-                                       sum.data(), squares.data());
+      variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data() + 1,
+                                       centered ? center.data() : nullptr, sum.data(), squares.data());
       const auto values = unguarded(y);
       for (std::size_t o = 0; o < sum.size(); ++o) {
         double first = 0, second = 0, size = 0;
@@ -181,8 +181,9 @@ TEST_CASE("winograd: sums of the result per channel") {
 
 TEST_CASE("winograd: the same bits with one, two and three threads") {
   sslcake::Random random(5, sslcake::Purpose::test);
-  for (const ConvShape& s : {ConvShape{.n = 9, .h = 16, .w = 13, .c = 40, .o = 56, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
-                             ConvShape{.n = 5, .h = 6, .w = 4, .c = 32, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}, many_blocks}) {
+  for (const ConvShape& s :
+       {ConvShape{.n = 9, .h = 16, .w = 13, .c = 40, .o = 56, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1},
+        ConvShape{.n = 5, .h = 6, .w = 4, .c = 32, .o = 320, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1}, many_blocks}) {
     const Operands in(random, s);
     for (const auto& variant : test::variants()) {
       if (!variant.kernels->conv2d_winograd) continue;
@@ -190,7 +191,8 @@ TEST_CASE("winograd: the same bits with one, two and three threads") {
       const auto sums = [&] {
         std::vector<float> y(output_size(s));
         std::vector<double> both(2 * size_of(s.o));
-        variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data(), nullptr, both.data(), both.data() + s.o);
+        variant.kernels->conv2d_winograd(s, false, in.x.data() + 1, in.w.data() + 1, y.data(), nullptr, both.data(),
+                                         both.data() + s.o);
         return both;
       };
       Results<float> one;

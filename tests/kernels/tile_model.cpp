@@ -67,7 +67,8 @@ bool add_ordinary_products(int depth, const float* left, const float (*right)[32
       const float product = left[2 * k + n % 2] * right[k][n];
       sums[n] += product;
       // Zero, or an exponent far from both ends.
-      const std::uint32_t p = std::bit_cast<std::uint32_t>(product) & 0x7fffffffu, s = std::bit_cast<std::uint32_t>(sums[n]) & 0x7fffffffu;
+      const std::uint32_t p = std::bit_cast<std::uint32_t>(product) & 0x7fffffffu,
+                          s = std::bit_cast<std::uint32_t>(sums[n]) & 0x7fffffffu;
       const std::uint32_t lost = p == 0 && left[2 * k + n % 2] != 0 && right[k][n] != 0;
       unusual |= lost | ((p - 1u) < 0x01000000u - 1u) | (p >= 0x7e000000u) | ((s - 1u) < 0x01000000u - 1u) | (s >= 0x7e000000u);
     }

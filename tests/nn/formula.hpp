@@ -89,7 +89,8 @@ void compare_step(const std::string& name, const Net& net, std::int64_t size) {
   std::size_t compared = 0;
   for (const auto& p : net.state()) {
     CAPTURE(p.name);
-    const auto line = std::find_if(lines.begin() + 1, lines.end(), [&](const std::string& l) { return l.compare(0, p.name.size() + 1, p.name + " ") == 0; });
+    const auto line = std::find_if(lines.begin() + 1, lines.end(),
+                                   [&](const std::string& l) { return l.compare(0, p.name.size() + 1, p.name + " ") == 0; });
     REQUIRE(line != lines.end());
     const auto wanted = numbers_of(line->substr(p.name.size()));
     sslcake::Parameter g = p;

@@ -60,7 +60,8 @@ TEST_CASE("encoders by name, with width and stem") {
   CHECK(nn::make_encoder("cakenet").dim() == 256);
   CHECK(nn::make_encoder("cakenet-w64").name() == "cakenet");
   CHECK(nn::AnyEncoder(nn::cakenet({.widths = {8, 16}, .blocks = {1, 1}})).name() == "cakenet-custom");
-  for (const char* bad : {"", "resnet", "resnet19", "resnet18-", "resnet18-w", "resnet18-w0", "resnet18-w-8", "resnet18-wx", "resnet18-w8x", "resnet18-w99999999999999999999", "Resnet18"}) {
+  for (const char* bad : {"", "resnet", "resnet19", "resnet18-", "resnet18-w", "resnet18-w0", "resnet18-w-8", "resnet18-wx",
+                          "resnet18-w8x", "resnet18-w99999999999999999999", "Resnet18"}) {
     CAPTURE(bad);
     CHECK(contains(message_of([&] { nn::make_encoder(bad); }), "expected one of resnet18, resnet34, resnet50, cakenet"));
   }

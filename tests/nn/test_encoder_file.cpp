@@ -42,7 +42,9 @@ TEST_CASE("save, load: the same network, bit for bit, with what it says of itsel
   for (const auto& encoder : encoders) {
     CAPTURE(encoder.name());
     used(encoder);
-    nn::save_encoder(path, encoder, {.input_size = 32, .mean = {0.4914f, 0.4822f, 0.4465f}, .deviation = {0.25f, 0.5f, 1}, .notes = {{"epochs", "30"}}});
+    nn::save_encoder(
+        path, encoder,
+        {.input_size = 32, .mean = {0.4914f, 0.4822f, 0.4465f}, .deviation = {0.25f, 0.5f, 1}, .notes = {{"epochs", "30"}}});
     const auto loaded = nn::load(path);
     CHECK(loaded.encoder().name() == encoder.name());
     CHECK(loaded.encoder().stage_dims() == encoder.stage_dims());
@@ -75,7 +77,8 @@ TEST_CASE("files of others: named network, prefixes cut off, heads left out") {
   const auto encoder = used(nn::make_encoder("resnet18-w4"));
   io::SafeTensors file;
   for (const auto& [name, t] : io::to_state_dict(encoder.state(), io::Axes::theirs))
-    if (!ends_with(name, "num_batches_tracked")) file.tensors.emplace_back("module.backbone." + name, t);  // as older files lack it
+    if (!ends_with(name, "num_batches_tracked"))
+      file.tensors.emplace_back("module.backbone." + name, t);  // as older files lack it
   file.tensors.emplace_back("module.fc.weight", ones({10, 32}));
   file.tensors.emplace_back("module.projection_head.0.weight", ones({32, 32}));
   io::save_safetensors(path, file);
@@ -85,18 +88,21 @@ TEST_CASE("files of others: named network, prefixes cut off, heads left out") {
   CHECK(contains(message, "missing: conv1.weight (4,3,7,7)"));
   CHECK(contains(message, "unexpected: module.backbone.conv1.weight (4,3,7,7)"));
   CHECK(contains(message, "LoadOptions::strip"));
-  const nn::LoadOptions options{.encoder = "resnet18-w4", .strip = {"module.", "backbone."}, .ignore = {"fc.", "projection_head."}};
+  const nn::LoadOptions options{
+      .encoder = "resnet18-w4", .strip = {"module.", "backbone."}, .ignore = {"fc.", "projection_head."}};
   const auto loaded = nn::load(path, options);
   CHECK(loaded.info().format == 0);
   const NoGrad no_grad;
-  CHECK(loaded.encoder().forward(pictures(1, 64)).pooled.to_vector<float>() == encoder.forward(pictures(1, 64)).pooled.to_vector<float>());
+  CHECK(loaded.encoder().forward(pictures(1, 64)).pooled.to_vector<float>() ==
+        encoder.forward(pictures(1, 64)).pooled.to_vector<float>());
 
   const auto target = nn::make_encoder("resnet18-w4");
   nn::load_into(target, path, options);
   target.eval();
   CHECK(target.forward(pictures(1, 64)).pooled.to_vector<float>() == encoder.forward(pictures(1, 64)).pooled.to_vector<float>());
   // Another network: every mismatch in one message.
-  const std::string other = message_of([&] { nn::load(path, {.encoder = "resnet18-w8", .strip = options.strip, .ignore = options.ignore}); });
+  const std::string other =
+      message_of([&] { nn::load(path, {.encoder = "resnet18-w8", .strip = options.strip, .ignore = options.ignore}); });
   CHECK(contains(other, "conv1.weight: expected (8,3,7,7), got (4,3,7,7)"));
   CHECK(contains(other, "layer4.1.bn2.running_var: expected (64), got (32)"));
 }
@@ -125,7 +131,12 @@ TEST_CASE("descriptions that lie are refused before a network is built from them
   CHECK(contains(refusal("\"stem_kernel\":3", "\"stem_kernel\":100000"), "larger than the"));
   CHECK(contains(refusal("\"kind\":\"resnet\"", "\"kind\":\"mlp\""), "of kind resnet or vit, got \"mlp\""));
   CHECK(contains(refusal("{", "{{"), "[json]"));
-  for (const auto& [name, value] : {std::pair("mean", "[1,2]"), {"mean", "1"}, {"deviation", "x"}, {"input_size", "1.5"}, {"sslcake_format", "one"}, {"sslcake_format", "0"}}) {
+  for (const auto& [name, value] : {std::pair("mean", "[1,2]"),
+                                    {"mean", "1"},
+                                    {"deviation", "x"},
+                                    {"input_size", "1.5"},
+                                    {"sslcake_format", "one"},
+                                    {"sslcake_format", "0"}}) {
     const char* key = name;  // Clang 14 lets no lambda capture a binding
     CAPTURE(key);
     nn::save_encoder(path, nn::cakenet({.width = 4}));

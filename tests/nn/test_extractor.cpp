@@ -43,7 +43,8 @@ TEST_CASE("features are those of the network on the middle square, resized and n
         x.mutable_data<float>()[i * 3 + c] = (planes[k * 256 + static_cast<std::size_t>(i)] - info.mean[k]) / info.deviation[k];
       }
     const NoGrad no_grad;
-    const auto expected = encoder.forward(x).pooled.to_vector<float>(), found = extractor.features(p.pixels.data(), width, height);
+    const auto expected = encoder.forward(x).pooled.to_vector<float>(),
+               found = extractor.features(p.pixels.data(), width, height);
     REQUIRE(found.size() == expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-4));
   }

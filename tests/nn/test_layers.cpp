@@ -39,7 +39,10 @@ TEST_CASE("PyTorch's initial values: uniform within 1/sqrt(fan_in)") {
   seed(3);
   const nn::Linear linear(64, 200);
   const nn::Conv2d conv(16, 100, 3, {.groups = 2});
-  for (const auto& [t, bound] : {std::pair(linear.weight(), 1 / 8.0), {linear.bias(), 1 / 8.0}, {conv.weight(), 1 / std::sqrt(72.0)}, {conv.bias(), 1 / std::sqrt(72.0)}}) {
+  for (const auto& [t, bound] : {std::pair(linear.weight(), 1 / 8.0),
+                                 {linear.bias(), 1 / 8.0},
+                                 {conv.weight(), 1 / std::sqrt(72.0)},
+                                 {conv.bias(), 1 / std::sqrt(72.0)}}) {
     const Moments m = moments(t);
     CHECK(m.most <= bound);
     CHECK(m.most > 0.9 * bound);
@@ -106,11 +109,14 @@ TEST_CASE("batch norm and dropout follow the mode") {
 
 TEST_CASE("ConvNormAct is its parts in a row, and the folded one is the same in evaluation") {
   const nn::ConvNormAct unit(4, 8, 3, {.stride = 2, .padding = 1});
-  CHECK(listing(unit.state()) == std::vector<std::string>{"conv.weight (8,3,3,4)", "bn.weight (8)", "bn.bias (8)", "bn.running_mean (8)", "bn.running_var (8)",
+  CHECK(listing(unit.state()) == std::vector<std::string>{"conv.weight (8,3,3,4)", "bn.weight (8)", "bn.bias (8)",
+                                                          "bn.running_mean (8)", "bn.running_var (8)",
                                                           "bn.num_batches_tracked ()"});
   fill(unit.state());
   const Tensor x = hashed_tensor({2, 6, 6, 4}, 1), residual = hashed_tensor({2, 3, 3, 8}, 2);
-  const auto parts = [&] { return ops::relu(ops::add(unit.norm().forward(unit.conv().forward(x)), residual)).to_vector<float>(); };
+  const auto parts = [&] {
+    return ops::relu(ops::add(unit.norm().forward(unit.conv().forward(x)), residual)).to_vector<float>();
+  };
   const auto near = [](const std::vector<float>& a, const std::vector<float>& b) {
     REQUIRE(a.size() == b.size());
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-5));
@@ -131,10 +137,14 @@ TEST_CASE("MLP: numbered like torch.nn.Sequential") {
   const nn::MLP plain({3, 5, 2});
   CHECK(listing(plain.state()) == std::vector<std::string>{"0.weight (5,3)", "0.bias (5)", "2.weight (2,5)", "2.bias (2)"});
   const nn::ProjectionHead head({8, 6, 4});
-  CHECK(listing(head.parameters()) == std::vector<std::string>{"0.weight (6,8)", "1.weight (6)", "1.bias (6)", "3.weight (4,6)", "3.bias (4)"});
-  const nn::MLP all({3, 4, 4, 2}, {.norm = nn::MLPOptions::Norm::layer, .last_norm = true, .activation = ops::Activation::gelu, .dropout = 0.1});
-  CHECK(listing(all.parameters()) == std::vector<std::string>{"0.weight (4,3)", "0.bias (4)", "1.weight (4)", "1.bias (4)", "4.weight (4,4)", "4.bias (4)",
-                                                              "5.weight (4)", "5.bias (4)", "8.weight (2,4)", "8.bias (2)", "9.weight (2)", "9.bias (2)"});
+  CHECK(listing(head.parameters()) ==
+        std::vector<std::string>{"0.weight (6,8)", "1.weight (6)", "1.bias (6)", "3.weight (4,6)", "3.bias (4)"});
+  const nn::MLP all(
+      {3, 4, 4, 2},
+      {.norm = nn::MLPOptions::Norm::layer, .last_norm = true, .activation = ops::Activation::gelu, .dropout = 0.1});
+  CHECK(listing(all.parameters()) == std::vector<std::string>{"0.weight (4,3)", "0.bias (4)", "1.weight (4)", "1.bias (4)",
+                                                              "4.weight (4,4)", "4.bias (4)", "5.weight (4)", "5.bias (4)",
+                                                              "8.weight (2,4)", "8.bias (2)", "9.weight (2)", "9.bias (2)"});
   CHECK(all.forward(hashed_tensor({2, 5, 3}, 1)).shape() == Shape{2, 5, 2});
 
   const Tensor x = hashed_tensor({4, 3}, 1);

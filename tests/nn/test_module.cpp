@@ -13,7 +13,10 @@ namespace {
 
 class Classifier : public nn::Module {
  public:
-  Classifier() : hidden_(add_child("hidden", nn::Linear(4, 3))), norm_(add_child("norm", nn::BatchNorm(3))), out_(add_child("out", nn::Linear(3, 2))) {}
+  Classifier()
+      : hidden_(add_child("hidden", nn::Linear(4, 3))),
+        norm_(add_child("norm", nn::BatchNorm(3))),
+        out_(add_child("out", nn::Linear(3, 2))) {}
   Tensor forward(const Tensor& x) const {
     const ModuleScope scope(name());
     return out_.forward(ops::relu(norm_.forward(hidden_.forward(x))));
@@ -41,9 +44,11 @@ std::vector<std::string> names(const Parameters& parameters) {
 
 TEST_CASE("names and order are those of PyTorch's state_dict") {
   const Classifier c;
-  CHECK(names(c.state()) == std::vector<std::string>{"hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var",
-                                                     "norm.num_batches_tracked", "out.weight", "out.bias"});
-  CHECK(names(c.parameters()) == std::vector<std::string>{"hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "out.weight", "out.bias"});
+  CHECK(names(c.state()) == std::vector<std::string>{"hidden.weight", "hidden.bias", "norm.weight", "norm.bias",
+                                                     "norm.running_mean", "norm.running_var", "norm.num_batches_tracked",
+                                                     "out.weight", "out.bias"});
+  CHECK(names(c.parameters()) ==
+        std::vector<std::string>{"hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "out.weight", "out.bias"});
   for (const auto& p : c.state()) {
     const bool is_norm = p.name.substr(0, 4) == "norm";
     CHECK(p.buffer == (contains(p.name, "running") || contains(p.name, "num_")));
@@ -156,7 +161,8 @@ TEST_CASE("clone copies statistics, and later training of one leaves the other")
 TEST_CASE("load_state lists every mismatch at once") {
   const Classifier a, b;
   b.load_state(io::to_state_dict(a.state()));
-  for (std::size_t i = 0; i < a.state().size(); ++i) CHECK(a.state()[i].tensor.to_vector<double>() == b.state()[i].tensor.to_vector<double>());
+  for (std::size_t i = 0; i < a.state().size(); ++i)
+    CHECK(a.state()[i].tensor.to_vector<double>() == b.state()[i].tensor.to_vector<double>());
   StateDict wrong = io::to_state_dict(a.state());
   wrong[0].second = ones({3, 5});
   wrong[1].first = "hidden.bogus";

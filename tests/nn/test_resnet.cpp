@@ -44,7 +44,8 @@ TEST_CASE("names, shapes and features at every stage are torchvision's") {
       CHECK(f.stages[s].shape() == Shape{1, size, size, net.stage_dims()[s]});
       double mean = 0, square = 0;
       const auto values = f.stages[s].to_vector<double>();
-      for (const double v : values) mean += v / static_cast<double>(values.size()), square += v * v / static_cast<double>(values.size());
+      for (const double v : values)
+        mean += v / static_cast<double>(values.size()), square += v * v / static_cast<double>(values.size());
       CHECK(mean == doctest::Approx(expected[0]).epsilon(1e-4));
       CHECK(square == doctest::Approx(expected[1]).epsilon(1e-4));
     }
@@ -76,7 +77,8 @@ TEST_CASE("folded batch norm gives the same features") {
   auto folded = nn::clone(net);
   folded.fold();
   const NoGrad no_grad;
-  const auto a = net.forward(pictures(2, 16)).pooled.to_vector<double>(), b = folded.forward(pictures(2, 16)).pooled.to_vector<double>();
+  const auto a = net.forward(pictures(2, 16)).pooled.to_vector<double>(),
+             b = folded.forward(pictures(2, 16)).pooled.to_vector<double>();
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == doctest::Approx(a[i]).epsilon(1e-4));
 }
 

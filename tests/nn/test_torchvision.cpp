@@ -1,5 +1,5 @@
-// Round trips with torchvision and timm themselves. Needs a Python with torch, torchvision, timm, numpy and safetensors, named by the
-// environment variable SSLCAKE_PYTHON; without it only the fixtures of test_resnet.cpp and test_vit.cpp are compared.
+// Round trips with torchvision and timm themselves. Needs a Python with torch, torchvision, timm, numpy and safetensors, named by
+// the environment variable SSLCAKE_PYTHON; without it only the fixtures of test_resnet.cpp and test_vit.cpp are compared.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -35,11 +35,16 @@ void save_encoder_and_features(const Scratch& folder, const nn::AnyEncoder& enco
 TEST_CASE("what we save loads into torchvision with strict=True and gives the same features") {
   if (python().empty()) return;
   Scratch folder;
-  for (const auto& [kind, stem] : {std::pair("resnet18", nn::Stem::imagenet), {"resnet50", nn::Stem::imagenet}, {"resnet34-w16", nn::Stem::small}, {"cakenet", nn::Stem::small}, {"vit_tiny_patch8", nn::Stem::imagenet}}) {
+  for (const auto& [kind, stem] : {std::pair("resnet18", nn::Stem::imagenet),
+                                   {"resnet50", nn::Stem::imagenet},
+                                   {"resnet34-w16", nn::Stem::small},
+                                   {"cakenet", nn::Stem::small},
+                                   {"vit_tiny_patch8", nn::Stem::imagenet}}) {
     const std::string name = kind;  // Clang 14 lets no lambda capture a binding
     CAPTURE(name);
     save_encoder_and_features(folder, nn::make_encoder(name, {.stem = stem, .image_size = 64}), 64);
-    CHECK(check_torchvision("load '" + folder / "encoder.safetensors" + "' '" + folder / "pictures.npy" + "' '" + folder / "features.npy" + "'"));
+    CHECK(check_torchvision("load '" + folder / "encoder.safetensors" + "' '" + folder / "pictures.npy" + "' '" +
+                            folder / "features.npy" + "'"));
   }
 }
 
@@ -55,8 +60,11 @@ TEST_CASE("torchvision's files load here and give torchvision's features") {
   Scratch folder;
   for (const char* name : {"resnet18", "resnet50", "vit_tiny_patch16_224"}) {
     CAPTURE(name);
-    REQUIRE(check_torchvision(std::string("make ") + name + " '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" + folder / "y.npy" + "'"));
-    const auto loaded = nn::load(folder / "e.safetensors", {.encoder = std::string(name).substr(0, std::string(name).find("_224")), .ignore = {"fc.", "head."}});
+    REQUIRE(check_torchvision(std::string("make ") + name + " '" + folder / "e.safetensors" + "' '" + folder / "x.npy" + "' '" +
+                              folder / "y.npy" + "'"));
+    const auto loaded =
+        nn::load(folder / "e.safetensors",
+                 {.encoder = std::string(name).substr(0, std::string(name).find("_224")), .ignore = {"fc.", "head."}});
     const NoGrad no_grad;
     const auto found = loaded.encoder().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();
     const auto folded = loaded.extractor().forward(io::load_npy(folder / "x.npy")).pooled.to_vector<double>();

@@ -63,10 +63,12 @@ TEST_CASE("initial values of a transformer are timm's in their distribution") {
     CAPTURE(p.name);
     const auto values = p.tensor.to_vector<double>();
     double square = 0, mean = 0;
-    for (const double v : values) square += v * v / static_cast<double>(values.size()), mean += v / static_cast<double>(values.size());
+    for (const double v : values)
+      square += v * v / static_cast<double>(values.size()), mean += v / static_cast<double>(values.size());
     if (p.tensor.rank() == 2 || p.name == "pos_embed") CHECK(std::sqrt(square) == doctest::Approx(0.02).epsilon(0.05));
     else if (p.name == "cls_token") CHECK(std::sqrt(square) == doctest::Approx(1e-6).epsilon(0.3));
-    else if (p.name == "patch_embed.proj.weight") CHECK(std::sqrt(square) == doctest::Approx(1 / std::sqrt(3.0 * 48)).epsilon(0.05));
+    else if (p.name == "patch_embed.proj.weight")
+      CHECK(std::sqrt(square) == doctest::Approx(1 / std::sqrt(3.0 * 48)).epsilon(0.05));
     else if (p.name.find("norm") != std::string::npos) CHECK(mean == doctest::Approx(ends_with(p.name, "weight") ? 1 : 0));
     else if (p.name != "patch_embed.proj.bias") CHECK(square == 0);
   }
@@ -84,7 +86,8 @@ TEST_CASE("a transformer is saved, described, loaded, and found by name") {
   CHECK(std::get<nn::ViTConfig>(*loaded.encoder().config()).patch == 8);
   encoder.eval();
   const NoGrad no_grad;
-  CHECK(loaded.encoder().forward(pictures(1, 32)).pooled.to_vector<float>() == encoder.forward(pictures(1, 32)).pooled.to_vector<float>());
+  CHECK(loaded.encoder().forward(pictures(1, 32)).pooled.to_vector<float>() ==
+        encoder.forward(pictures(1, 32)).pooled.to_vector<float>());
   // Any size of picture, through the extractor, which resizes to the size that it was trained on.
   const std::vector<std::uint8_t> rgb(50 * 40 * 3, 128);
   CHECK(loaded.features(rgb.data(), 50, 40).size() == 192);
@@ -108,7 +111,8 @@ TEST_CASE("a transformer on bfloat16 pictures follows itself in float32, forward
   const auto half = pass(DType::bfloat16), single = pass(DType::float32);
   REQUIRE(half.size() == single.size());
   double difference = 0, size = 0;
-  for (std::size_t i = 0; i < half.size(); ++i) difference += (half[i] - single[i]) * (half[i] - single[i]), size += single[i] * single[i];
+  for (std::size_t i = 0; i < half.size(); ++i)
+    difference += (half[i] - single[i]) * (half[i] - single[i]), size += single[i] * single[i];
   CHECK(difference > 0);
   CHECK(std::sqrt(difference / size) < 0.02);
 }

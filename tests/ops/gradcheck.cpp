@@ -134,9 +134,13 @@ void compare(const Function& fn, const Tensors& inputs, DType rounding, DType re
   if (found.result.device() != compared_device) problem("the result is on the CPU");
   if (const auto d = difference(found.result, wanted.result, tolerance); !d.empty()) problem("result: " + d);
   for (std::size_t i = 0; i < wanted.grads.size(); ++i) {
-    if (wanted.grads[i].defined() != found.grads[i].defined()) { problem(concat("gradient of input ", i, " is missing or too many")); continue; }
+    if (wanted.grads[i].defined() != found.grads[i].defined()) {
+      problem(concat("gradient of input ", i, " is missing or too many"));
+      continue;
+    }
     if (!wanted.grads[i].defined()) continue;
-    if (const auto d = difference(found.grads[i], wanted.grads[i], tolerance); !d.empty()) problem(concat("gradient of input ", i, ": ", d));
+    if (const auto d = difference(found.grads[i], wanted.grads[i], tolerance); !d.empty())
+      problem(concat("gradient of input ", i, ": ", d));
   }
 }
 

@@ -23,7 +23,8 @@ Tensor composed(const Tensor& qkv, std::int64_t heads) {
 
 OP_CASE("attention") {
   struct Case { Shape shape; std::int64_t heads; };
-  for (const auto& c : std::vector<Case>{{{2, 5, 24}, 2}, {{1, 7, 27}, 3}, {{3, 4, 6}, 1}, {{1, 1, 3}, 1}, {{0, 4, 6}, 2}, {{2, 0, 6}, 1}, {{1, 70, 6}, 1}})
+  for (const auto& c : std::vector<Case>{
+           {{2, 5, 24}, 2}, {{1, 7, 27}, 3}, {{3, 4, 6}, 1}, {{1, 1, 3}, 1}, {{0, 4, 6}, 2}, {{2, 0, 6}, 1}, {{1, 70, 6}, 1}})
     gradcheck([heads = c.heads](const Tensors& x) { return ops::attention(x[0], heads); }, {random_input(c.shape, 1, -2, 2)});
 }
 

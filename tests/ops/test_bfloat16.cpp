@@ -113,7 +113,8 @@ TEST_CASE("bfloat16: linear layers, with and without a bias, whatever the number
       check_close(half, single);
     }
   CHECK(ops::linear(zeros({0, 8}, DType::bfloat16), ones({3, 8})).shape() == Shape{0, 3});
-  CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"), Error);
+  CHECK_THROWS_WITH_AS(ops::linear(zeros({2, 8}, DType::bfloat16), ones({3, 8}, DType::bfloat16)), doctest::Contains("bfloat16"),
+                       Error);
 }
 
 TEST_CASE("bfloat16: transposed convolutions, with strides, bias and groups") {
@@ -159,9 +160,17 @@ TEST_CASE("bfloat16: products of two tensors, against float64 products of the sa
     batch.push_back(columns);
     return random_normal(batch, random).to(DType::bfloat16);
   };
-  for (const auto& o : std::vector<Operands>{{{}, {}, 48, 40, 64}, {{}, {}, 5, 3, 7}, {{}, {}, 1, 1, 1}, {{}, {}, 130, 96, 300},
-                                             {{6}, {6}, 33, 16, 8}, {{4}, {}, 9, 24, 16}, {{}, {3}, 16, 8, 32}, {{2, 1}, {3}, 8, 8, 24},
-                                             {{0}, {}, 2, 2, 3}, {{}, {}, 0, 3, 2}, {{}, {}, 2, 3, 0}})
+  for (const auto& o : std::vector<Operands>{{{}, {}, 48, 40, 64},
+                                             {{}, {}, 5, 3, 7},
+                                             {{}, {}, 1, 1, 1},
+                                             {{}, {}, 130, 96, 300},
+                                             {{6}, {6}, 33, 16, 8},
+                                             {{4}, {}, 9, 24, 16},
+                                             {{}, {3}, 16, 8, 32},
+                                             {{2, 1}, {3}, 8, 8, 24},
+                                             {{0}, {}, 2, 2, 3},
+                                             {{}, {}, 0, 3, 2},
+                                             {{}, {}, 2, 3, 0}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true}) {
         CAPTURE(o.m);
@@ -169,7 +178,8 @@ TEST_CASE("bfloat16: products of two tensors, against float64 products of the sa
         CAPTURE(o.k);
         CAPTURE(ta);
         CAPTURE(tb);
-        Tensor a = operand(o.batch_a, ta ? o.k : o.m, ta ? o.m : o.k, 1), b = operand(o.batch_b, tb ? o.n : o.k, tb ? o.k : o.n, 2);
+        Tensor a = operand(o.batch_a, ta ? o.k : o.m, ta ? o.m : o.k, 1),
+               b = operand(o.batch_b, tb ? o.n : o.k, tb ? o.k : o.n, 2);
         Tensor wide_a = a.to(DType::float64), wide_b = b.to(DType::float64);
         for (Tensor* t : {&a, &b, &wide_a, &wide_b}) t->set_requires_grad();
         const Tensor y = ops::matmul(a, b, ta, tb), wanted = ops::matmul(wide_a, wide_b, ta, tb);
@@ -196,7 +206,8 @@ TEST_CASE("bfloat16: products of two tensors, against float64 products of the sa
 
 TEST_CASE("bfloat16: small products in parallel have the same bits for any number of threads") {
   Random random(7, Purpose::test);
-  const Tensor a = random_normal({29, 12, 40}, random).to(DType::bfloat16), b = random_normal({29, 20, 40}, random).to(DType::bfloat16);
+  const Tensor a = random_normal({29, 12, 40}, random).to(DType::bfloat16),
+               b = random_normal({29, 20, 40}, random).to(DType::bfloat16);
   const int before = threads();
   std::vector<float> results[2];
   for (const int i : {0, 1}) {
@@ -289,9 +300,10 @@ TEST_CASE("bfloat16: float32 may be added from either side") {
 
 TEST_CASE("bfloat16: an operand of the wrong type is refused") {
   Random random(3, Purpose::test);
-  const Tensor x = ops::cast(random_normal(Shape{1, 4, 4, 8}, random), DType::bfloat16), w = random_normal(Shape{8, 3, 3, 8}, random);
-  CHECK_THROWS_WITH_AS(ops::conv2d(x, ops::cast(w, DType::bfloat16)), doctest::Contains("expected weight of type float32 for an input of type bfloat16"),
-                       Error);
+  const Tensor x = ops::cast(random_normal(Shape{1, 4, 4, 8}, random), DType::bfloat16),
+               w = random_normal(Shape{8, 3, 3, 8}, random);
+  CHECK_THROWS_WITH_AS(ops::conv2d(x, ops::cast(w, DType::bfloat16)),
+                       doctest::Contains("expected weight of type float32 for an input of type bfloat16"), Error);
   CHECK_THROWS_WITH_AS(ops::conv_transpose2d(x, ops::cast(w, DType::bfloat16)),
                        doctest::Contains("expected weight of type float32 for an input of type bfloat16"), Error);
   CHECK_THROWS_WITH_AS(ops::batch_norm(x, {.gamma = ones({8}, DType::bfloat16)}),
@@ -303,9 +315,11 @@ TEST_CASE("bfloat16: a convolution's bias is added before the result is rounded"
   const Tensor w = from_vector<float>({1, 1, 1, 2}, {100, 0.30078125f}), bias = from_vector<float>({1}, {-100});
   CHECK(ops::conv2d(x, w, bias).to(DType::float32).item() == 0.30078125);
   // Also where Winograd's products would do the layer without a bias.
-  const Tensor pictures = ones({2, 8, 8, 32}, DType::bfloat16), weights = full({32, 3, 3, 32}, 0.1259765625), shift = full({32}, -36);
+  const Tensor pictures = ones({2, 8, 8, 32}, DType::bfloat16), weights = full({32, 3, 3, 32}, 0.1259765625),
+               shift = full({32}, -36);
   const Tensor y = ops::conv2d(pictures, weights, shift, {.padding = 1});
-  const Tensor exact = ops::conv2d(pictures.to(DType::float64), weights.to(DType::float64), shift.to(DType::float64), {.padding = 1});
+  const Tensor exact =
+      ops::conv2d(pictures.to(DType::float64), weights.to(DType::float64), shift.to(DType::float64), {.padding = 1});
   CHECK(exact.data<double>()[(8 + 1) * 32] == 0.28125);  // of a pixel inside; the sum before it is 36.28125
   CHECK(y.to(DType::float64).to_vector<double>() == exact.to_vector<double>());
 }

@@ -71,7 +71,8 @@ OP_CASE("normalize") {
 OP_CASE("cosine_similarity") {
   for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
            {{4, 6}, {4, 6}}, {{3, 5}, {1, 5}}, {{3, 5, 7}, {7}}, {{2, 1}, {2, 1}}, {{0, 3}, {0, 3}}, {{3, 0}, {3, 0}}})
-    gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1]); }, {random_input(a, 1, 0.2, 1), random_input(b, 2)});
+    gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1]); },
+              {random_input(a, 1, 0.2, 1), random_input(b, 2)});
   gradcheck([](const Tensors& x) { return ops::cosine_similarity(x[0], x[1], 0); },
             {random_input({4, 3}, 1), random_input({4, 3}, 2)});
   for (const int axis : {0, 1, 2, -1})

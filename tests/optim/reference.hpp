@@ -29,7 +29,8 @@ inline sslcake::Parameter start(const std::string& name, const sslcake::Shape& s
   sslcake::Parameter p;
   p.name = name;
   p.tensor = sslcake::empty(shape);
-  for (std::int64_t i = 0; i < p.tensor.numel(); ++i) p.tensor.mutable_data<float>()[i] = static_cast<float>(std::cos(static_cast<double>(i)));
+  for (std::int64_t i = 0; i < p.tensor.numel(); ++i)
+    p.tensor.mutable_data<float>()[i] = static_cast<float>(std::cos(static_cast<double>(i)));
   p.tensor.set_requires_grad();
   p.norm_or_bias = norm_or_bias;
   return p;
@@ -39,7 +40,8 @@ inline sslcake::Parameter start(const std::string& name, const sslcake::Shape& s
 inline sslcake::Tensor gradient(const sslcake::Tensor& w, int step) {
   sslcake::Tensor g = sslcake::empty(w.shape());
   for (std::int64_t i = 0; i < g.numel(); ++i)
-    g.mutable_data<float>()[i] = static_cast<float>(std::sin(1.0 + static_cast<double>(i) + 3.0 * step) + 0.1 * w.data<float>()[i]);
+    g.mutable_data<float>()[i] =
+        static_cast<float>(std::sin(1.0 + static_cast<double>(i) + 3.0 * step) + 0.1 * w.data<float>()[i]);
   return g;
 }
 

@@ -54,7 +54,8 @@ TEST_CASE("SGD, step by step as in PyTorch") {
   compare("sgd", [](const Parameters& p) { return SGD(p, {.lr = 0.05}); });
   compare("sgd-decay", [](const Parameters& p) { return SGD(p, {.lr = 0.05, .weight_decay = 0.1}); });
   compare("sgd-momentum", [](const Parameters& p) { return SGD(p, {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}); });
-  compare("sgd-nesterov", [](const Parameters& p) { return SGD(p, {.lr = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1}); });
+  compare("sgd-nesterov",
+          [](const Parameters& p) { return SGD(p, {.lr = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1}); });
   compare("sgd-groups", [](const Parameters& p) { return SGD(groups(p), {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.1}); });
 }
 
@@ -67,11 +68,14 @@ TEST_CASE("Adam and AdamW, step by step as in PyTorch") {
 
 TEST_CASE("LARS: weights are scaled and decayed, biases neither, as computed with NumPy") {
   using optim::LARS;
-  compare("lars", [](const Parameters& p) { return LARS(p, {.lr = 0.3, .momentum = 0.9, .weight_decay = 0.01, .trust_coefficient = 0.02}); });
+  compare("lars", [](const Parameters& p) {
+    return LARS(p, {.lr = 0.3, .momentum = 0.9, .weight_decay = 0.01, .trust_coefficient = 0.02});
+  });
   compare("lars-nesterov", [](const Parameters& p) {
     return LARS(p, {.lr = 0.3, .momentum = 0.8, .nesterov = true, .weight_decay = 0.01, .trust_coefficient = 0.02});
   });
-  compare("lars-plain", [](const Parameters& p) { return LARS(p, {.lr = 0.3, .momentum = 0, .weight_decay = 0, .trust_coefficient = 0.02}); });
+  compare("lars-plain",
+          [](const Parameters& p) { return LARS(p, {.lr = 0.3, .momentum = 0, .weight_decay = 0, .trust_coefficient = 0.02}); });
 }
 
 TEST_CASE("LARS: a weight or gradient of norm 0 gets the plain rate") {
@@ -103,13 +107,17 @@ TEST_CASE("make: the same optimisers by name") {
   compare("sgd-nesterov", [](const Parameters& p) {
     return optim::make("sgd", p, {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true});
   });
-  compare("adam", [](const Parameters& p) { return optim::make("adam", p, {.lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6}); });
+  compare("adam",
+          [](const Parameters& p) { return optim::make("adam", p, {.lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6}); });
   compare("adamw-groups", [](const Parameters& p) { return optim::make("adamw", groups(p), {.lr = 0.05, .weight_decay = 0.1}); });
-  compare("lars", [](const Parameters& p) { return optim::make("lars", p, {.lr = 0.3, .weight_decay = 0.01, .trust_coefficient = 0.02}); });
+  compare("lars", [](const Parameters& p) {
+    return optim::make("lars", p, {.lr = 0.3, .weight_decay = 0.01, .trust_coefficient = 0.02});
+  });
   CHECK(optim::make("adamw", two()).str() == "adamw, beta1 0.9 beta2 0.999 eps 1e-08, weight decay 0.01, 2 parameters");
   CHECK(contains(message_of([] { optim::make("adagrad", two()); }), "expected sgd, adam, adamw or lars, got \"adagrad\""));
   CHECK(contains(message_of([] { optim::make("adam", two(), {.momentum = 0.9}); }), "adam has no option momentum"));
-  CHECK(contains(message_of([] { optim::make("sgd", two(), {.trust_coefficient = 0.1}); }), "sgd has no option trust_coefficient"));
+  CHECK(
+      contains(message_of([] { optim::make("sgd", two(), {.trust_coefficient = 0.1}); }), "sgd has no option trust_coefficient"));
 }
 
 TEST_CASE("an optimiser's text tells what steps otherwise: groups, and numbers to their last digit") {
@@ -172,10 +180,13 @@ TEST_CASE("a state that is saved and loaded continues bit for bit") {
     second.load_state(saved);
     CHECK(second.lr() == 0.05);
     for (int step = 3; step < 6; ++step) one_step(second, step);
-    for (int k = 0; k < 2; ++k) CHECK(q[static_cast<std::size_t>(k)].tensor.to_vector<float>() == p[static_cast<std::size_t>(k)].tensor.to_vector<float>());
+    for (int k = 0; k < 2; ++k)
+      CHECK(q[static_cast<std::size_t>(k)].tensor.to_vector<float>() == p[static_cast<std::size_t>(k)].tensor.to_vector<float>());
   }
   auto optimizer = optim::make("adam", two());
-  const std::string message = message_of([&] { optimizer.load_state({{"lr", scalar(1)}, {"weight.mean", ones({2})}, {"x", ones({1})}}); });
+  const std::string message = message_of([&] {
+    optimizer.load_state({{"lr", scalar(1)}, {"weight.mean", ones({2})}, {"x", ones({1})}});
+  });
   CHECK(contains(message, "weight.mean: expected (3,4), got (2)"));
   CHECK(contains(message, "missing: bias.mean_square (5)"));
   CHECK(contains(message, "unexpected: x (1)"));
@@ -200,8 +211,9 @@ TEST_CASE("the same bits for any number of threads") {
 TEST_CASE("a rule of one's own") {
   const Parameters p = two();
   optim::Optimizer sign(optim::Groups{{p}}, {.name = "sign", .lr = 0.25, .update = [](const optim::Update& u) {
-                          for (std::int64_t i = 0; i < u.size; ++i) u.weights[i] -= static_cast<float>(u.lr) * (u.grads[i] > 0 ? 1.0f : -1.0f);
-                        }});
+                                               for (std::int64_t i = 0; i < u.size; ++i)
+                                                 u.weights[i] -= static_cast<float>(u.lr) * (u.grads[i] > 0 ? 1.0f : -1.0f);
+                                             }});
   one_step(sign, 0);
   CHECK(p[0].tensor.data<float>()[0] == 0.75f);
 }
@@ -223,7 +235,8 @@ TEST_CASE("what is refused") {
   CHECK(contains(message_of([] { optim::Adam(two(), {.beta1 = 1}); }), "expected beta1"));
   CHECK(contains(message_of([] { optim::SGD(two(), {.nesterov = true}); }), "momentum above 0 with nesterov"));
   CHECK(contains(message_of([] { optim::LARS(two(), {.momentum = 0, .nesterov = true}); }), "momentum above 0 with nesterov"));
-  CHECK(contains(message_of([] { optim::Optimizer({{two()}}, {.name = "mine", .lr = 1}); }), "[mine] expected a rule with an update"));
+  CHECK(contains(message_of([] { optim::Optimizer({{two()}}, {.name = "mine", .lr = 1}); }),
+                 "[mine] expected a rule with an update"));
   CHECK(contains(message_of([] { optim::SGD(Parameters{}); }), "at least one parameter"));
   Parameters p = two();
   CHECK(contains(message_of([&] { optim::SGD(Parameters{p[0], p[0]}); }), "two parameters are named weight"));

@@ -74,7 +74,8 @@ void compare(const std::function<optim::Optimizer(const Parameters&)>& make, con
       Tensor w = all[k].tensor;
       const Tensor g = gradient(w, step);
       float* weights = w.mutable_data<float>();
-      for (std::size_t i = 0; i < first[k].size(); ++i) element(weights[i], g.data<float>()[i], first[k][i], second[k][i], step + 1, all[k].norm_or_bias);
+      for (std::size_t i = 0; i < first[k].size(); ++i)
+        element(weights[i], g.data<float>()[i], first[k][i], second[k][i], step + 1, all[k].norm_or_bias);
     }
   const auto expected = numbers(all);
   for (std::size_t k = 0; k < all.size(); ++k) {
@@ -96,7 +97,8 @@ TEST_CASE("SGD: the same bits as element by element") {
       CAPTURE(nesterov);
       compare(
           [&](const Parameters& p) {
-            return optim::SGD(p, {.lr = 0.05, .momentum = momentum, .nesterov = nesterov, .weight_decay = 0.01, .decay_norm_and_bias = false});
+            return optim::SGD(
+                p, {.lr = 0.05, .momentum = momentum, .nesterov = nesterov, .weight_decay = 0.01, .decay_norm_and_bias = false});
           },
           [&](float& w, float g, float& v, float&, int, bool norm_or_bias) {
             g = g + (norm_or_bias ? 0.0f : 0.01f) * w;

@@ -106,7 +106,8 @@ TEST_CASE("rotation: four views of one draw, each the quarter turn that its labe
   const auto at = [](const std::vector<float>& v, std::int64_t n, std::int64_t y, std::int64_t x) {
     return v[static_cast<std::size_t>(((n * 32 + y) * 32 + x) * 3)];
   };
-  const auto once = batch.view(1).to_vector<float>(), twice = batch.view(2).to_vector<float>(), thrice = batch.view(3).to_vector<float>();
+  const auto once = batch.view(1).to_vector<float>(), twice = batch.view(2).to_vector<float>(),
+             thrice = batch.view(3).to_vector<float>();
   bool same = true;
   for (std::int64_t n = 0; n < 4; ++n)
     for (std::int64_t y = 0; y < 32; ++y)

@@ -37,7 +37,8 @@ TEST_CASE("nice_ticks: round, evenly spaced, covering") {
 
 TEST_CASE("line_chart: a line per series, a legend where there are several, no numbers that are not finite") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
-  const std::string one = report::line_chart({{"loss", {{1, 5.0}, {2, nan}, {3, inf}, {4, 4.25}}}}, {.title = "L < 6", .x_label = "epoch"});
+  const std::string one =
+      report::line_chart({{"loss", {{1, 5.0}, {2, nan}, {3, inf}, {4, 4.25}}}}, {.title = "L < 6", .x_label = "epoch"});
   CHECK(one.find("L &lt; 6") != std::string::npos);
   CHECK(one.find("nan") == std::string::npos);
   CHECK(one.find("inf") == std::string::npos);

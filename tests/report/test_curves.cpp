@@ -27,7 +27,8 @@ TEST_CASE("read_curves: every number becomes a curve; steps are turned into epoc
 }
 
 TEST_CASE("read_curves: torn and foreign lines are passed over and counted") {
-  const auto curves = report::read_curves("{\"step\":1,\"loss\":2}\n[1,2]\nnot json\n{\"step\":2,\"loss\":1,\"text\":\"x\"}\n{\"step\":3,\"lo");
+  const auto curves =
+      report::read_curves("{\"step\":1,\"loss\":2}\n[1,2]\nnot json\n{\"step\":2,\"loss\":1,\"text\":\"x\"}\n{\"step\":3,\"lo");
   CHECK(curves.unreadable == 3);
   CHECK_FALSE(curves.x_is_epoch);
   REQUIRE(curves.find("loss"));

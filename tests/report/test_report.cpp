@@ -32,10 +32,14 @@ std::string first_fault(const std::string& page) {
 }
 
 // The smallest PNG there is: one pixel.
-const std::string png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0\x3a\x7e\x9b\x55\0\0\0\nIDATx\x9c\x63\x60\0\0\0\2\0\1\x48\xaf\xa4\x71\0\0\0\0IEND\xae\x42\x60\x82", 67);
+const std::string png(
+    "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0\x3a\x7e\x9b\x55\0\0\0\nIDATx\x9c\x63\x60\0\0\0\2\0\1\x48\xaf\xa4"
+    "\x71\0\0\0\0IEND\xae\x42\x60\x82",
+    67);
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("sslcake_report_" + std::to_string(reinterpret_cast<std::uintptr_t>(this)));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("sslcake_report_" + std::to_string(reinterpret_cast<std::uintptr_t>(this)));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
   void put(const std::string& name, const std::string& text) const { io::write_atomically((path / name).string(), text); }
@@ -56,16 +60,24 @@ TEST_CASE("base64: the examples of RFC 4648") {
 
 TEST_CASE("write_report: a whole run becomes one well-formed page that needs nothing else") {
   Folder folder;
-  folder.put("config.json", R"({"program":"simclr","encoder":"resnet18-w16","data":"folder:/home/<me>/\"x\"","lr":0.06,"augment":{"crop":0.08,"flip":true},"list":[1,2]})");
+  folder.put(
+      "config.json",
+      R"({"program":"simclr","encoder":"resnet18-w16","data":"folder:/home/<me>/\"x\"","lr":0.06,)"
+      R"("augment":{"crop":0.08,"flip":true},"list":[1,2]})");
   std::string log;
   for (int step = 1; step <= 900; ++step) {
     const std::string s = std::to_string(step), epoch = std::to_string((step + 99) / 100);
     log += "{\"kind\":\"step\",\"step\":" + s + ",\"epoch\":" + epoch + ",\"loss\":" + std::to_string(4.0 + 2.0 / step) +
            ",\"chance\":6.2,\"lr\":0.06,\"images_per_second\":900,\"seconds\":" + s + ",\"agreement\":0.5}\n";
-    if (step % 100 == 0) log += "{\"kind\":\"epoch\",\"step\":" + s + ",\"epoch\":" + epoch + ",\"loss\":4.1,\"knn200\":0.4,\"deviation\":0.05,\"effective_rank\":20}\n";
+    if (step % 100 == 0)
+      log += "{\"kind\":\"epoch\",\"step\":" + s + ",\"epoch\":" + epoch +
+             ",\"loss\":4.1,\"knn200\":0.4,\"deviation\":0.05,\"effective_rank\":20}\n";
   }
   folder.put("metrics.jsonl", log + "{\"kind\":\"st");
-  folder.put("evaluation.json", R"({"pixels_knn200":0.31,"random_knn200":0.295,"knn10":0.6,"knn200":0.625,"linear":0.688,"stages":[0.3,0.4,null,0.68],"pictures":60000,"deviation":0.05665524659590965})");
+  folder.put(
+      "evaluation.json",
+      R"({"pixels_knn200":0.31,"random_knn200":0.295,"knn10":0.6,"knn200":0.625,"linear":0.688,)"
+      R"("stages":[0.3,0.4,null,0.68],"pictures":60000,"deviation":0.05665524659590965})");
   folder.put("nearest_neighbours.png", png);
   folder.put("not-a-picture.png", "GIF89a");
   folder.put("notes.txt", "not read");

@@ -200,7 +200,8 @@ TEST_CASE("a gradient that is not finite stops the run with the name of its op")
   CHECK(weights(task.modules()) == before);
 }
 
-TEST_CASE("a metric that is told in some steps only is the mean of those, in the order in which metrics came, also after a resume") {
+TEST_CASE(
+    "a metric that is told in some steps only is the mean of those, in the order in which metrics came, also after a resume") {
   const auto run = [](const std::string& out, int stop) {
     Telling task;
     int step = 0;
@@ -290,7 +291,8 @@ TEST_CASE("two tensors of one name in a checkpoint are refused before the first 
   const Folder folder("twice");
   auto o = short_run(4);
   o.out = folder.path;
-  train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters({pretext::part("encoder", task.encoder)}), {.lr = 0.01}));
+  train::Trainer trainer(task,
+                         optim::make("sgd", pretext::trained_parameters({pretext::part("encoder", task.encoder)}), {.lr = 0.01}));
   CHECK(contains(message([&] { trainer.fit(stripes(16), o); }), "two that a checkpoint would call model.encoder."));
 }
 

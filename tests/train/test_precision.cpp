@@ -42,8 +42,8 @@ TEST_CASE("200 steps in bfloat16 follow those in float32") {
   REQUIRE(half.size() == 40);
   double apart = 0;
   for (std::size_t i = 0; i < single.size(); ++i) apart = test::worse(apart, std::abs(single[i] - half[i]));
-  MESSAGE("loss from " << single.front() << " to " << single.back() << " in float32, to " << half.back() << " in bfloat16; at most " << apart
-                       << " apart");
+  MESSAGE("loss from " << single.front() << " to " << single.back() << " in float32, to " << half.back()
+                       << " in bfloat16; at most " << apart << " apart");
   CHECK(single.back() < single.front() - 0.5);
   CHECK(apart < 0.2);
   CHECK(apart > 0);  // it is another arithmetic

@@ -112,7 +112,8 @@ TEST_CASE("of a frozen encoder the head is what is trained") {
   seed(4);
   Relabel task(TinyEncoder{}, 72);
   for (auto p : task.encoder.parameters()) p.tensor.set_requires_grad(false);
-  const auto before = task.encoder.parameters()[0].tensor.to_vector<float>(), head = task.head.parameters()[0].tensor.to_vector<float>();
+  const auto before = task.encoder.parameters()[0].tensor.to_vector<float>(),
+             head = task.head.parameters()[0].tensor.to_vector<float>();
   train::Trainer trainer(task, optim::make("sgd", pretext::trained_parameters(task.modules()), {.lr = 0.1}));
   trainer.fit(stripes(72), options());
   CHECK(task.encoder.parameters()[0].tensor.to_vector<float>() == before);
@@ -195,7 +196,8 @@ TEST_CASE("settings that change the result are compared to the last digit") {
   float temperature = 0.2f;
   const auto begin = [&](Grouping groups, double lr, float smallest_crop, std::uint64_t global, bool resume) {
     seed(3);
-    Task task(TinyEncoder{}, {.temperature = temperature, .projection = 4, .augmentation = {.size = 8, .smallest_crop = smallest_crop}});
+    Task task(TinyEncoder{},
+              {.temperature = temperature, .projection = 4, .augmentation = {.size = 8, .smallest_crop = smallest_crop}});
     seed(global);
     train::Trainer trainer(task, optim::make("sgd", groups(task.parameters()), {.lr = lr}));
     auto o = options(folder.path);

@@ -17,7 +17,8 @@ namespace {
 class Steps {
  public:
   explicit Steps(DType dtype)
-      : task_(nn::make_encoder("cakenet-w8", {.stem = nn::Stem::small})), optimizer_(task_.parameters(), {.lr = 0.01, .momentum = 0.9}) {
+      : task_(nn::make_encoder("cakenet-w8", {.stem = nn::Stem::small})),
+        optimizer_(task_.parameters(), {.lr = 0.01, .momentum = 0.9}) {
     Random random(1, Purpose::test);
     batch_.images = ops::cast(random_normal({32, 32, 32, 3}, random), dtype);
     batch_.views = 2;

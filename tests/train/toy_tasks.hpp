@@ -12,6 +12,8 @@
 #include <sslcake/optim/make.hpp>
 #include <sslcake/pretext/task.hpp>
 
+#include <algorithm>
+
 namespace toy {
 
 using namespace sslcake;

@@ -31,7 +31,8 @@ SSLCAKE_ALWAYS_INLINE void luma(const V& r, const V& g, const V& b, V& l) {
 template <class V>
 SSLCAKE_ALWAYS_INLINE void channel_of_hue(const V& h, float opposite, const V& v, const V& d, V& out) {
   const V from = h - opposite;  // in [-6, 10)
-  const V a = from < V{} ? -from : from, up = from + 6.0f, b = up < V{} ? -up : up, down = from - 6.0f, c = down < V{} ? -down : down;
+  const V a = from < V{} ? -from : from, up = from + 6.0f, b = up < V{} ? -up : up, down = from - 6.0f,
+          c = down < V{} ? -down : down;
   const V nearer = b < c ? b : c;
   V share = 2.0f - (a < nearer ? a : nearer);
   limit(share);
@@ -116,8 +117,8 @@ SSLCAKE_ALWAYS_INLINE void apply(Block<lanes>& x, const ColourOperation& operati
 /// The operations [first, last), of which only the first may be a contrast, on pixels [0, n) of three planes, n a multiple
 /// of the block; returns the sum of the lumas of what came out, in a fixed order, if wanted.
 template <int lanes>
-SSLCAKE_ALWAYS_INLINE double pass(float* red, float* green, float* blue, int n, const ColourOperation* first, const ColourOperation* last,
-                                  float mean, bool wants_sum) {
+SSLCAKE_ALWAYS_INLINE double pass(float* red, float* green, float* blue, int n, const ColourOperation* first,
+                                  const ColourOperation* last, float mean, bool wants_sum) {
   double total = 0;
   Block<lanes> block;
   for (int start = 0; start < n; start += Block<lanes>::size) {
@@ -146,10 +147,10 @@ SSLCAKE_ALWAYS_INLINE double pass(float* red, float* green, float* blue, int n, 
 using Pass = double (*)(float* red, float* green, float* blue, int n, const ColourOperation* first, const ColourOperation* last,
                         float mean, bool wants_sum);
 
-#define SSLCAKE_COLOUR_PASS(name, target, lanes)                                                                                     \
-  target inline double name(float* red, float* green, float* blue, int n, const ColourOperation* first, const ColourOperation* last, \
-                            float mean, bool wants_sum) {                                                                            \
-    return pass<lanes>(red, green, blue, n, first, last, mean, wants_sum);                                                           \
+#define SSLCAKE_COLOUR_PASS(name, target, lanes)                                                        \
+  target inline double name(float* red, float* green, float* blue, int n, const ColourOperation* first, \
+                            const ColourOperation* last, float mean, bool wants_sum) {                  \
+    return pass<lanes>(red, green, blue, n, first, last, mean, wants_sum);                              \
   }
 SSLCAKE_COLOUR_PASS(portable, , 4)
 #if SSLCAKE_X86

@@ -9,7 +9,8 @@ namespace sslcake::inline v0::augment {
 namespace detail {
 
 /// One pass over the view; then, if wanted, the mean luma of what came out.
-inline float colour_pass(float* p, int n, const ColourOperation* first, const ColourOperation* last, float mean, bool wants_mean) {
+inline float colour_pass(float* p, int n, const ColourOperation* first, const ColourOperation* last, float mean,
+                         bool wants_mean) {
   constexpr int size = colour_loops::Block<4>::size;
   const auto pass = colour_loops::chosen();
   const int whole = n / size * size, rest = n - whole;

@@ -58,7 +58,9 @@ class Recipe {
   kernels::cuda::ViewProgram program(const ViewParameters& parameters, int source_width, int source_height,
                                      std::int64_t offset = 0) const;
   /// draw and apply in one.
-  void make(Random& random, const image::Image& source, float* out) const { apply(draw(random, source.width, source.height), source, out); }
+  void make(Random& random, const image::Image& source, float* out) const {
+    apply(draw(random, source.width, source.height), source, out);
+  }
   /// A view as a picture again, to look at: normalisation undone, rounded to bytes.
   image::Image picture(const float* view) const;
 

@@ -64,7 +64,8 @@ struct DrawStep {
     for (int tries = 0; tries < 10; ++tries) {
       const double target = area * (s.scale_low + (static_cast<double>(s.scale_high) - s.scale_low) * random.uniform());
       const double ratio = std::exp(log_low + (log_high - log_low) * random.uniform());
-      const int w = static_cast<int>(std::lround(std::sqrt(target * ratio))), h = static_cast<int>(std::lround(std::sqrt(target / ratio)));
+      const int w = static_cast<int>(std::lround(std::sqrt(target * ratio))),
+                h = static_cast<int>(std::lround(std::sqrt(target / ratio)));
       if (w < 1 || h < 1 || w > source_width || h > source_height) continue;
       place(w, h, static_cast<int>(random.below(static_cast<std::uint32_t>(source_width - w + 1))),
             static_cast<int>(random.below(static_cast<std::uint32_t>(source_height - h + 1))));
@@ -77,7 +78,8 @@ struct DrawStep {
     place(std::max(w, 1), std::max(h, 1), (source_width - w) / 2, (source_height - h) / 2);
   }
   void operator()(const CentreCrop& s) const {
-    const int side = std::max(1, static_cast<int>(std::lround(std::min(source_width, source_height) * static_cast<double>(s.share))));
+    const int side =
+        std::max(1, static_cast<int>(std::lround(std::min(source_width, source_height) * static_cast<double>(s.share))));
     place(side, side, (source_width - side) / 2, (source_height - side) / 2);
   }
   void operator()(const Stretch&) const { place(source_width, source_height, 0, 0); }
@@ -188,7 +190,8 @@ struct ApplyStep {
     const auto [left, top, right, bottom] = cutout_box(s, v, size);
     for (std::size_t c = 0; c < 3; ++c)
       for (int y = top; y < bottom; ++y)
-        std::fill(p + (static_cast<int>(c) * size + y) * size + left, p + (static_cast<int>(c) * size + y) * size + right, normalisation.mean[c]);
+        std::fill(p + (static_cast<int>(c) * size + y) * size + left, p + (static_cast<int>(c) * size + y) * size + right,
+                  normalisation.mean[c]);
   }
 };
 
@@ -281,7 +284,8 @@ SSLCAKE_INLINE Recipe Recipe::custom(std::function<void(image::Image&, Random&)>
 }
 
 SSLCAKE_INLINE ViewParameters Recipe::draw(Random& random, int source_width, int source_height) const {
-  if (source_width < 1 || source_height < 1) fail("Recipe::draw", "expected a picture of at least 1 x 1, got ", source_width, " x ", source_height);
+  if (source_width < 1 || source_height < 1)
+    fail("Recipe::draw", "expected a picture of at least 1 x 1, got ", source_width, " x ", source_height);
   ViewParameters v;
   const detail::DrawStep draw{random, v, source_width, source_height, size_};
   if (custom_) v.custom_seed = (static_cast<std::uint64_t>(random.bits()) << 32) | random.bits();
@@ -298,7 +302,8 @@ SSLCAKE_INLINE void Recipe::apply(const ViewParameters& v, const image::Image& s
     Random random(v.custom_seed, Purpose::augment);
     (*custom_)(changed, random);
     if (changed.width != source.width || changed.height != source.height)
-      fail("Recipe", "expected the custom function to keep the size of ", source.width, " x ", source.height, ", got ", changed.width, " x ", changed.height);
+      fail("Recipe", "expected the custom function to keep the size of ", source.width, " x ", source.height, ", got ",
+           changed.width, " x ", changed.height);
   }
   auto& buffer = detail::view_scratch();  // behind the custom function, which may have a recipe of its own
   buffer.resize(static_cast<std::size_t>(3 * n));
@@ -332,8 +337,8 @@ SSLCAKE_INLINE kernels::cuda::ViewProgram Recipe::program(const ViewParameters& 
   if (custom_) fail("Recipe::program", "expected a recipe without a custom function, which only the CPU can carry out");
   if (v.crop_x < 0 || v.crop_y < 0 || v.crop_width < 1 || v.crop_height < 1 || v.crop_width > source_width - v.crop_x ||
       v.crop_height > source_height - v.crop_y)
-    fail("Recipe::program", "expected a box inside the picture of ", source_width, " x ", source_height, ", got ", v.crop_width, " x ",
-         v.crop_height, " at (", v.crop_x, ",", v.crop_y, ")");
+    fail("Recipe::program", "expected a box inside the picture of ", source_width, " x ", source_height, ", got ", v.crop_width,
+         " x ", v.crop_height, " at (", v.crop_x, ",", v.crop_y, ")");
   kernels::cuda::ViewProgram program;
   program.offset = offset;
   program.width = source_width;

@@ -34,7 +34,8 @@ struct Rotate { float degrees = 15, p = 1; };
 /// A square of `share` of the view's side at a random centre becomes the mean colour (arXiv 1708.04552).
 struct Cutout { float share = 0.5f, p = 1; };
 
-using Step = std::variant<RandomResizedCrop, CentreCrop, Stretch, Flip, ColourJitter, Greyscale, GaussianBlur, Solarise, Rotate, Cutout>;
+using Step =
+    std::variant<RandomResizedCrop, CentreCrop, Stretch, Flip, ColourJitter, Greyscale, GaussianBlur, Solarise, Rotate, Cutout>;
 
 /// What one view has drawn: all that is random about it. Plain numbers, drawn on the host, so that any device that applies
 /// them makes the same picture.

@@ -15,7 +15,8 @@ namespace sslcake::inline v0::detail {
 SSLCAKE_INLINE Arena::Arena() {
   constexpr std::size_t huge = std::size_t{1} << 21, least = std::size_t{1} << 26;
   const long pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
-  std::size_t wanted = pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) : std::size_t{1} << 36;
+  std::size_t wanted =
+      pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) : std::size_t{1} << 36;
   for (wanted = (wanted + huge - 1) / huge * huge; wanted >= least; wanted = wanted / 2 / huge * huge) {
     void* range = ::mmap(nullptr, wanted + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) continue;

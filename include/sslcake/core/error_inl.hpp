@@ -42,7 +42,8 @@ SSLCAKE_INLINE std::string concat(const Part& p1, const Part& p2, const Part& p3
                                   const Part& p12, const Part& p13, const Part& p14, const Part& p15, const Part& p16,
                                   const Part& p17, const Part& p18, const Part& p19, const Part& p20) {
   std::string out;
-  detail::append_pieces(out, {&p1, &p2, &p3, &p4, &p5, &p6, &p7, &p8, &p9, &p10, &p11, &p12, &p13, &p14, &p15, &p16, &p17, &p18, &p19, &p20});
+  detail::append_pieces(
+      out, {&p1, &p2, &p3, &p4, &p5, &p6, &p7, &p8, &p9, &p10, &p11, &p12, &p13, &p14, &p15, &p16, &p17, &p18, &p19, &p20});
   return out;
 }
 
@@ -52,7 +53,8 @@ SSLCAKE_INLINE void fail(std::string_view where, const Part& p1, const Part& p2,
                          const Part& p18, const Part& p19, const Part& p20) {
   std::string out = "[";
   out.append(where).append("] ");
-  detail::append_pieces(out, {&p1, &p2, &p3, &p4, &p5, &p6, &p7, &p8, &p9, &p10, &p11, &p12, &p13, &p14, &p15, &p16, &p17, &p18, &p19, &p20});
+  detail::append_pieces(
+      out, {&p1, &p2, &p3, &p4, &p5, &p6, &p7, &p8, &p9, &p10, &p11, &p12, &p13, &p14, &p15, &p16, &p17, &p18, &p19, &p20});
   throw Error(out);
 }
 

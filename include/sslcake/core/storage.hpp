@@ -25,7 +25,8 @@ void reset_peak_memory(Device device = Device::cpu);
 void release_cached_memory(Device device = Device::cpu);
 
 namespace detail {
-void* allocate(std::size_t bytes, Device device = Device::cpu);  // 64-byte aligned; throws Error with the size when the system has none
+void* allocate(std::size_t bytes,
+               Device device = Device::cpu);  // 64-byte aligned; throws Error with the size when the system has none
 void deallocate(void* data, std::size_t bytes, Device device = Device::cpu) noexcept;
 }  // namespace detail
 

@@ -55,7 +55,8 @@ class Allocator {
       release();  // perhaps what is cached is what is missing
       if (void* block = find(bytes)) return block;
     }
-    fail("allocate", "the system has no ", bytes, " bytes left (", stats().in_use, " in use); use a smaller batch or picture size");
+    fail("allocate", "the system has no ", bytes, " bytes left (", stats().in_use,
+         " in use); use a smaller batch or picture size");
   }
 
   void deallocate(void* block, std::size_t bytes) noexcept {

@@ -61,7 +61,9 @@ class Tensor {
     return mutable_address();
   }
   /// Where the numbers lie, on whatever device: for kernels, and as the tensor's identity. Null if undefined or empty.
-  const void* address() const { return storage_ && storage_->data() ? static_cast<const char*>(storage_->data()) + offset_ : nullptr; }
+  const void* address() const {
+    return storage_ && storage_->data() ? static_cast<const char*>(storage_->data()) + offset_ : nullptr;
+  }
   void* mutable_address() {
     if (!storage_ || !storage_->data()) return nullptr;
     storage_->bump_version();
@@ -119,8 +121,8 @@ class Tensor {
   }
   void expect_host() const {
     if (storage_ && storage_->device() != Device::cpu)
-      fail("Tensor::data", "expected a tensor on cpu, got one of shape ", shape_, " and type ", dtype_, " on ", storage_->device(),
-           ": what reads it has no kernel there; move it with to(Device::cpu)");
+      fail("Tensor::data", "expected a tensor on cpu, got one of shape ", shape_, " and type ", dtype_, " on ",
+           storage_->device(), ": what reads it has no kernel there; move it with to(Device::cpu)");
   }
 
   std::shared_ptr<Storage> storage_;

@@ -50,8 +50,10 @@ SSLCAKE_INLINE void copy_into(Tensor& target, const Tensor& source) {
   if (to_device != Device::cpu || from_device != Device::cpu) {
     if (n == 0) return;
     const auto& device = functions_of(to_device == Device::cpu ? from_device : to_device);
-    if (target.dtype() == source.dtype()) device.copy(target.mutable_address(), to_device, source.address(), from_device, source.bytes());
-    else if (to_device == from_device) device.convert(source.dtype(), source.address(), target.dtype(), target.mutable_address(), n);
+    if (target.dtype() == source.dtype())
+      device.copy(target.mutable_address(), to_device, source.address(), from_device, source.bytes());
+    else if (to_device == from_device)
+      device.convert(source.dtype(), source.address(), target.dtype(), target.mutable_address(), n);
     else copy_into(target, source.to(target.dtype()));
     return;
   }

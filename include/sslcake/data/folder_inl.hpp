@@ -36,7 +36,8 @@ inline bool has_picture_name(const std::string& path) {
 /// What stands in one folder, without dot files.
 inline io::FolderListing list_visible(const std::string& path) {
   auto listing = io::list_folder(path);
-  for (auto* names : {&listing.files, &listing.folders}) std::erase_if(*names, [](const std::string& name) { return name[0] == '.'; });
+  for (auto* names : {&listing.files, &listing.folders})
+    std::erase_if(*names, [](const std::string& name) { return name[0] == '.'; });
   return listing;
 }
 
@@ -118,7 +119,8 @@ struct ImageFolder::State {
 
   image::Image read(std::size_t i) const {
     const auto path = detail::join(root, paths[i]);
-    auto picture = options.decode_size > 0 ? image::load_at_least(std::max(options.decode_size, options.short_side), path) : image::load(path);
+    auto picture = options.decode_size > 0 ? image::load_at_least(std::max(options.decode_size, options.short_side), path)
+                                           : image::load(path);
     const bool large = options.short_side > 0 && std::min(picture.width, picture.height) > options.short_side;
     return large ? image::resize_short_side(picture, options.short_side) : picture;
   }
@@ -140,8 +142,10 @@ struct ImageFolder::State {
     if (opens(i)) return;
     for (std::size_t k = 0; k < probes; ++k)
       if (const auto other = k * paths.size() / probes; other != i && opens(other)) return;
-    throw TemporaryError(concat("[ImageFolder] '", detail::join(root, paths[i]), "' can no longer be opened, and others neither; put the "
-                                "pictures of '", root, "' back in their place, then go on with resume"));
+    throw TemporaryError(concat("[ImageFolder] '", detail::join(root, paths[i]),
+                                "' can no longer be opened, and others neither; put the "
+                                "pictures of '",
+                                root, "' back in their place, then go on with resume"));
   }
 
   /// Keeps the files that start like a picture; the others are ignored, or skipped where their name claims one.
@@ -185,12 +189,15 @@ SSLCAKE_INLINE ImageFolder::ImageFolder(const std::string& path, const FolderOpt
   auto& s = *state_;
   s.root = path.empty() ? "." : path;
   s.options = options;
-  if (options.short_side < 0) fail("ImageFolder", "expected a short_side of at least 1, or 0 to keep the size, got ", options.short_side);
-  if (options.decode_size < 0) fail("ImageFolder", "expected a decode_size of at least 1, or 0 to decode in full, got ", options.decode_size);
+  if (options.short_side < 0)
+    fail("ImageFolder", "expected a short_side of at least 1, or 0 to keep the size, got ", options.short_side);
+  if (options.decode_size < 0)
+    fail("ImageFolder", "expected a decode_size of at least 1, or 0 to decode in full, got ", options.decode_size);
   image::jpeg_decoder();  // a wrong SSLCAKE_JPEG is an error here, and not that of each picture
   if (io::is_file(s.root)) fail("ImageFolder", "expected a folder of pictures, '", path, "' is a file");
-  if (!io::is_folder(s.root)) fail("ImageFolder", "there is no folder '", path, "'; check the path",
-                                     path.starts_with("~/") ? " (a shell expands ~ at the beginning of a word only: write $HOME)" : "");
+  if (!io::is_folder(s.root))
+    fail("ImageFolder", "there is no folder '", path, "'; check the path",
+         path.starts_with("~/") ? " (a shell expands ~ at the beginning of a word only: write $HOME)" : "");
   const auto top = detail::list_visible(s.root);
   if (!top.error.empty()) fail("ImageFolder", "cannot list the folder '", path, "': ", top.error);
   if (top.folders.empty() && top.files.empty())

@@ -72,7 +72,8 @@ struct GpuViews {
     const auto rows = static_cast<std::int64_t>(programs.size());
     Tensor images({rows, size, size, 3}, type, Device::cuda);
     const auto* bytes = static_cast<const std::uint8_t*>(resident.defined() ? resident.address() : sent.address());
-    backend.augment.views(rows, bytes, static_cast<const kernels::cuda::ViewProgram*>(sent.address()), size, type, images.mutable_address());
+    backend.augment.views(rows, bytes, static_cast<const kernels::cuda::ViewProgram*>(sent.address()), size, type,
+                          images.mutable_address());
     return images;
   }
 };

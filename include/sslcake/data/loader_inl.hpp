@@ -287,7 +287,8 @@ struct Loader::State {
       }
       const auto parameters = views[v].recipe.draw(random, picture.width, picture.height);
       const auto offset = resident.defined() ? index * picture.width * picture.height * 3 : 0;  // else pack() knows
-      slot.gpu.programs[static_cast<std::size_t>(row)] = views[v].recipe.program(parameters, picture.width, picture.height, offset);
+      slot.gpu.programs[static_cast<std::size_t>(row)] =
+          views[v].recipe.program(parameters, picture.width, picture.height, offset);
     }
     if (!slot.gpu.pictures.empty()) slot.gpu.pictures[static_cast<std::size_t>(k)] = std::move(picture.pixels);
   }
@@ -379,7 +380,8 @@ SSLCAKE_INLINE std::int64_t Loader::position() const { return state_->consumed; 
 SSLCAKE_INLINE double Loader::waited() const { return state_->waited; }
 SSLCAKE_INLINE const Dataset& Loader::dataset() const { return *state_->dataset; }
 
-SSLCAKE_INLINE Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch, Device device, DType precision) {
+SSLCAKE_INLINE Loader in_order(DatasetPtr dataset, const augment::Recipe& recipe, std::int64_t batch, Device device,
+                               DType precision) {
   LoaderOptions options;
   options.batch = batch;
   options.shuffle = options.drop_last = false;

@@ -29,7 +29,8 @@ SSLCAKE_INLINE std::shared_ptr<Dataset> open(const std::string& spec, Split spli
     else if (kind == "cifar100") dataset = cifar100(path, labelled);
     else if (kind == "idx") dataset = idx(path, labelled);
     else if (kind == "stl10") dataset = std::make_shared<Stl10>(path, split);
-    else dataset = std::make_shared<ImageFolder>(path, FolderOptions{labelled, options.strict, options.size, options.decode_size});
+    else
+      dataset = std::make_shared<ImageFolder>(path, FolderOptions{labelled, options.strict, options.size, options.decode_size});
   } else {
     fail("open", "unknown data set '", spec, "'",
          io::is_folder(spec) && !spec.empty() ? concat("; did you mean folder:", spec, "?") : "", "; expected one of\n",

@@ -35,8 +35,8 @@ struct ExtractOptions {
 FeatureSet extract_with(const std::function<nn::Features(const Tensor&)>& forward, const data::DatasetPtr& dataset,
                         const augment::Recipe& recipe, const ExtractOptions& options = {}, Device device = Device::cpu);
 
-/// The same with an encoder, on the device where its parameters are, and whose training mode is restored afterwards (an encoder that cannot tell whether it is in
-/// training mode, having no `training()`, is put back into it).
+/// The same with an encoder, on the device where its parameters are, and whose training mode is restored afterwards (an encoder
+/// that cannot tell whether it is in training mode, having no `training()`, is put back into it).
 template <nn::Encoder E>
 FeatureSet extract(E encoder, const data::DatasetPtr& dataset, const augment::Recipe& recipe,
                    const ExtractOptions& options = {}) {
@@ -48,7 +48,8 @@ FeatureSet extract(E encoder, const data::DatasetPtr& dataset, const augment::Re
     ~Restore() { encoder.train(training); }
   } restore{encoder, training};
   encoder.train(false);
-  return extract_with([&](const Tensor& images) { return encoder.forward(images); }, dataset, recipe, options, device_of(encoder.parameters()));
+  return extract_with([&](const Tensor& images) { return encoder.forward(images); }, dataset, recipe, options,
+                      device_of(encoder.parameters()));
 }
 
 /// Raw pixels as features, the baseline that an encoder has to beat: pictures at `size` x `size`, each colour channel

@@ -29,7 +29,8 @@ SSLCAKE_INLINE std::vector<std::int64_t> balanced_subset(const std::vector<std::
   std::vector<std::int64_t> chosen;
   for (auto& [label, items] : members) {
     if (static_cast<std::int64_t>(items.size()) < per_class)
-      fail("balanced_subset", "expected at least ", per_class, " pictures of each class, but class ", label, " has ", items.size(), "; ask for fewer");
+      fail("balanced_subset", "expected at least ", per_class, " pictures of each class, but class ", label, " has ",
+           items.size(), "; ask for fewer");
     Random random(seed, Purpose::evaluate, 0, static_cast<std::uint64_t>(label));
     for (std::size_t i = 0; i < static_cast<std::size_t>(per_class); ++i)  // the first steps of a Fisher-Yates shuffle
       std::swap(items[i], items[i + random.below(static_cast<std::uint32_t>(items.size() - i))]);

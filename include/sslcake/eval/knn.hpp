@@ -32,8 +32,8 @@ struct KnnOptions {
 };
 
 /// The class of each query (Q) int64 by the vote of its neighbours, whose labels are `base_labels` (N) int64, >= 0.
-/// A tie goes to the class whose nearest member is nearer. Tensors may be on any device; votes are counted, and returned, on the CPU.
-/// Errors: a temperature below 0, a negative label.
+/// A tie goes to the class whose nearest member is nearer. Tensors may be on any device; votes are counted, and returned, on the
+/// CPU. Errors: a temperature below 0, a negative label.
 Tensor knn_vote(const Neighbours& neighbours, const Tensor& base_labels, float temperature);
 
 /// The fraction of `test` rows (Q,D) whose class the neighbours in `train` (N,D) name rightly, 0 to 1.

@@ -138,7 +138,8 @@ SSLCAKE_INLINE Neighbours nearest(const Tensor& queries, const Tensor& base, std
                     tile.data(), base_tile);
       parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
         for (auto i = begin; i < end; ++i)
-          detail::offer_row(best[static_cast<std::size_t>(i)], tile.data() + i * base_tile, columns, b0, skip_same_index ? q0 + i : -1);
+          detail::offer_row(best[static_cast<std::size_t>(i)], tile.data() + i * base_tile, columns, b0,
+                            skip_same_index ? q0 + i : -1);
       });
     }
     parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {

@@ -92,7 +92,8 @@ SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train
   const std::int64_t per_epoch = n / batch, steps = per_epoch * options.epochs;
   for (std::int64_t step = 0; step < steps;) {
     const Tensor order =
-        from_vector({n}, data::permutation(n, options.seed, static_cast<std::uint64_t>(step / per_epoch), Purpose::evaluate)).to(device);
+        from_vector({n}, data::permutation(n, options.seed, static_cast<std::uint64_t>(step / per_epoch), Purpose::evaluate))
+            .to(device);
     for (std::int64_t i = 0; i < per_epoch; ++i, ++step) {
       const Tensor index = order.rows(i * batch, (i + 1) * batch);
       const Tensor logits = ops::linear(ops::index_select(x, index), weight, bias);  // (batch,C)

@@ -17,7 +17,8 @@ struct BmpHeader {
 };
 
 [[noreturn]] inline void refuse_bmp(std::string_view what) {
-  fail("image::decode", "this BMP is damaged or not supported: ", what, ". Open and save it again with an image program, or leave it out");
+  fail("image::decode", "this BMP is damaged or not supported: ", what,
+       ". Open and save it again with an image program, or leave it out");
 }
 
 inline BmpHeader read_bmp_header(Bytes& in, const DecodeLimits& limits) {
@@ -26,7 +27,8 @@ inline BmpHeader read_bmp_header(Bytes& in, const DecodeLimits& limits) {
   h.pixels_at = in.u32();
   const std::uint32_t header_bytes = in.u32();
   const bool core = header_bytes == 12;  // OS/2 1.x: 16-bit sizes and a palette without padding
-  if (!core && header_bytes != 40 && header_bytes != 52 && header_bytes != 56 && header_bytes != 64 && header_bytes != 108 && header_bytes != 124)
+  if (!core && header_bytes != 40 && header_bytes != 52 && header_bytes != 56 && header_bytes != 64 && header_bytes != 108 &&
+      header_bytes != 124)
     refuse_bmp(concat("its header has an unknown length of ", header_bytes, " bytes"));
   const auto side = [&] { return core ? static_cast<std::int32_t>(in.u16()) : static_cast<std::int32_t>(in.u32()); };
   h.width = side();
@@ -75,10 +77,11 @@ SSLCAKE_INLINE Image decode_bmp(const std::uint8_t* bytes, std::size_t size, con
   const BmpHeader h = read_bmp_header(in, limits);
   const auto row_bits = static_cast<std::size_t>(h.width) * h.bits;
   const std::size_t stride = (row_bits + 31) / 32 * 4;
-  const std::size_t needed = stride * static_cast<std::size_t>(h.height - 1) + (row_bits + 7) / 8;  // the last row's padding may be missing
+  const std::size_t needed =
+      stride * static_cast<std::size_t>(h.height - 1) + (row_bits + 7) / 8;  // the last row's padding may be missing
   if (h.pixels_at > size || size - h.pixels_at < needed)
-    fail("image::decode", "this BMP is truncated: ", h.width, " x ", h.height, " pixels of ", h.bits, " bits need ", h.pixels_at + needed,
-         " bytes, the file has ", size, ". Copy or download it again");
+    fail("image::decode", "this BMP is truncated: ", h.width, " x ", h.height, " pixels of ", h.bits, " bits need ",
+         h.pixels_at + needed, " bytes, the file has ", size, ". Copy or download it again");
 
   Image result(static_cast<int>(h.width), static_cast<int>(h.height));
   for (int y = 0; y < result.height; ++y) {
@@ -93,7 +96,8 @@ SSLCAKE_INLINE Image decode_bmp(const std::uint8_t* bytes, std::size_t size, con
         for (int c = 0; c < 3; ++c) out[c] = row[3 * x + 2 - c];
       } else {
         std::uint32_t pixel = 0;
-        for (std::uint32_t b = 0; b < h.bits / 8; ++b) pixel |= std::uint32_t{row[static_cast<std::size_t>(x) * (h.bits / 8) + b]} << (8 * b);
+        for (std::uint32_t b = 0; b < h.bits / 8; ++b)
+          pixel |= std::uint32_t{row[static_cast<std::size_t>(x) * (h.bits / 8) + b]} << (8 * b);
         for (int c = 0; c < 3; ++c) {
           const int shift = h.masks[c] == 0 ? 0 : std::countr_zero(h.masks[c]);
           const std::uint64_t most = h.masks[c] >> shift, value = (pixel & h.masks[c]) >> shift;

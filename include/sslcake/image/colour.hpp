@@ -12,7 +12,9 @@ namespace sslcake::inline v0::image {
 
 /// Luminance by ITU-R BT.601, as in Pillow's "L" (torchvision rounds the first weight to 0.2989).
 inline constexpr float red_weight = 0.299f, green_weight = 0.587f, blue_weight = 0.114f;
-inline float luminance(float red, float green, float blue) { return red_weight * red + green_weight * green + blue_weight * blue; }
+inline float luminance(float red, float green, float blue) {
+  return red_weight * red + green_weight * green + blue_weight * blue;
+}
 
 using Colour = std::array<float, 3>;
 

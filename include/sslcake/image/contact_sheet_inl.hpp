@@ -25,8 +25,8 @@ SSLCAKE_INLINE Image contact_sheet(const std::vector<Tile>& tiles, const SheetOp
   constexpr const char* where = "image::contact_sheet";
   if (tiles.empty()) fail(where, "expected at least one tile, got none");
   if (options.columns < 0 || options.tile < 0 || options.gap < 0 || options.text_scale < 1)
-    fail(where, "expected columns, tile and gap of at least 0 and a text scale of at least 1, got ", options.columns, ", ", options.tile, ", ",
-         options.gap, " and ", options.text_scale);
+    fail(where, "expected columns, tile and gap of at least 0 and a text scale of at least 1, got ", options.columns, ", ",
+         options.tile, ", ", options.gap, " and ", options.text_scale);
   int width = std::max(options.tile, 1), height = width;
   bool captions = false, frames = false;
   for (const Tile& tile : tiles) {
@@ -39,7 +39,8 @@ SSLCAKE_INLINE Image contact_sheet(const std::vector<Tile>& tiles, const SheetOp
     }
   }
   const auto count = static_cast<std::int64_t>(tiles.size());
-  std::int64_t columns = options.columns > 0 ? options.columns : static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  std::int64_t columns =
+      options.columns > 0 ? options.columns : static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
   columns = std::min(columns, count);
   const std::int64_t rows = (count + columns - 1) / columns;
   const int frame = frames ? std::max(2, width / 32) : 0, gap = options.gap;
@@ -56,14 +57,16 @@ SSLCAKE_INLINE Image contact_sheet(const std::vector<Tile>& tiles, const SheetOp
   draw_text(sheet, gap, gap, options.title, ink, options.text_scale);
   for (std::int64_t i = 0; i < count; ++i) {
     const Tile& tile = tiles[static_cast<std::size_t>(i)];
-    const int x = static_cast<int>(i % columns * step_x) + gap + frame, y = static_cast<int>(i / columns * step_y) + gap + title + frame;
+    const int x = static_cast<int>(i % columns * step_x) + gap + frame,
+              y = static_cast<int>(i / columns * step_y) + gap + title + frame;
     if (!tile.picture.empty()) {
       const Image shown = options.tile > 0 ? detail::fitted(tile.picture, options.tile) : tile.picture;
       paste(sheet, shown, x + (width - shown.width) / 2, y + (height - shown.height) / 2);
     }
     if (tile.framed) draw_rectangle(sheet, x - frame, y - frame, width + 2 * frame, height + 2 * frame, tile.frame, frame);
     const auto letters = static_cast<std::size_t>((width + 2 * frame + options.text_scale) / (6 * options.text_scale));
-    draw_text(sheet, x - frame, y + height + frame + 2, std::string_view(tile.caption).substr(0, letters), ink, options.text_scale);
+    draw_text(sheet, x - frame, y + height + frame + 2, std::string_view(tile.caption).substr(0, letters), ink,
+              options.text_scale);
   }
   return sheet;
 }

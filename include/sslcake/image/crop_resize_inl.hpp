@@ -23,9 +23,10 @@ inline void check_crop(const Image& source, const Box& box, int width, int heigh
   check(source, "crop_resize");
   if (width < 1 || height < 1 || std::int64_t{width} * height > std::int64_t{1} << 30)
     fail("crop_resize", "expected a size of at least 1 x 1 and at most 2^30 pixels, got ", width, " x ", height);
-  if (box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 || box.width > source.width - box.x || box.height > source.height - box.y)
-    fail("crop_resize", "expected a box inside the picture of ", source.width, " x ", source.height, ", got ", box.width, " x ", box.height,
-         " at (", box.x, ",", box.y, ")");
+  if (box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 || box.width > source.width - box.x ||
+      box.height > source.height - box.y)
+    fail("crop_resize", "expected a box inside the picture of ", source.width, " x ", source.height, ", got ", box.width, " x ",
+         box.height, " at (", box.x, ",", box.y, ")");
 }
 
 }  // namespace detail
@@ -37,7 +38,8 @@ SSLCAKE_INLINE void crop_resize(const Image& source, const Box& box, int width, 
   make_taps(s.down, height, {box.y, box.height});
   const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(height) * width;
   for (int y = 0; y < height; ++y) {
-    float* const rows[3] = {planes + static_cast<std::ptrdiff_t>(y) * width, planes + plane + static_cast<std::ptrdiff_t>(y) * width,
+    float* const rows[3] = {planes + static_cast<std::ptrdiff_t>(y) * width,
+                            planes + plane + static_cast<std::ptrdiff_t>(y) * width,
                             planes + 2 * plane + static_cast<std::ptrdiff_t>(y) * width};
     resample_row(source, s.across, s.down, y, 1.0f / 255.0f, s.line, rows);
   }
@@ -57,7 +59,8 @@ SSLCAKE_INLINE Image crop_resize(const Image& source, const Box& box, int width,
     resample_row(source, s.across, s.down, y, 1.0f, s.line, rows);
     std::uint8_t* out = result.row(y);
     for (int x = 0; x < width; ++x)
-      for (int c = 0; c < source.channels; ++c) *out++ = static_cast<std::uint8_t>(std::min(std::max(rows[c][x] + 0.5f, 0.0f), 255.0f));
+      for (int c = 0; c < source.channels; ++c)
+        *out++ = static_cast<std::uint8_t>(std::min(std::max(rows[c][x] + 0.5f, 0.0f), 255.0f));
   }
   return result;
 }

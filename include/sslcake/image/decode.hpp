@@ -22,8 +22,10 @@ enum class Orientation : std::uint8_t {
 };
 
 /// The picture in `size` bytes of a file, (H,W,3). Errors: see above; `limits` are checked before memory is allocated.
-Image decode(const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
-inline Image decode(const std::vector<std::uint8_t>& bytes, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright) {
+Image decode(const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits = {},
+             Orientation orientation = Orientation::upright);
+inline Image decode(const std::vector<std::uint8_t>& bytes, const DecodeLimits& limits = {},
+                    Orientation orientation = Orientation::upright) {
   return decode(bytes.data(), bytes.size(), limits, orientation);
 }
 
@@ -37,7 +39,8 @@ Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, con
 /// ordinary file, or larger than the limit; TemporaryError.
 Image load(const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
 /// The same with decode_at_least.
-Image load_at_least(int side, const std::string& path, const DecodeLimits& limits = {}, Orientation orientation = Orientation::upright);
+Image load_at_least(int side, const std::string& path, const DecodeLimits& limits = {},
+                    Orientation orientation = Orientation::upright);
 
 }  // namespace sslcake::inline v0::image
 

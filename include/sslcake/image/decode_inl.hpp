@@ -27,7 +27,8 @@ namespace detail {
     fail("image::decode", "expected a JPEG, PNG or BMP, got ", size, " bytes that begin with ", static_cast<int>(bytes[0]), ' ',
          static_cast<int>(size > 1 ? bytes[1] : 0), ' ', static_cast<int>(size > 2 ? bytes[2] : 0),
          " and belong to no format known here. Convert it, or leave it out");
-  fail("image::decode", "expected a JPEG, PNG or BMP, got a file in the format ", format, ", which is not read here. Convert it, or leave it out");
+  fail("image::decode", "expected a JPEG, PNG or BMP, got a file in the format ", format,
+       ", which is not read here. Convert it, or leave it out");
 }
 
 /// The largest of 1, 2, 4 and 8 that leaves the shorter side `side` pixels; 1 for a side of 0.
@@ -43,11 +44,13 @@ inline Image reduced(Image picture, int side) {
   return denominator == 1 ? std::move(picture) : reduce(picture, denominator);
 }
 
-inline Image decode_as_stored(const std::uint8_t* bytes, std::size_t size, int side, const DecodeLimits& limits, int& orientation) {
+inline Image decode_as_stored(const std::uint8_t* bytes, std::size_t size, int side, const DecodeLimits& limits,
+                              int& orientation) {
   constexpr std::int64_t most = 0x7FFFFFFF;
   const auto file_limit = limits.max_file_bytes < most ? limits.max_file_bytes : most;
   if (size > static_cast<std::size_t>(file_limit < 0 ? 0 : file_limit))
-    fail("image::decode", "the file has ", size, " bytes, the limit is ", file_limit, ". Shrink the picture, or raise DecodeLimits::max_file_bytes");
+    fail("image::decode", "the file has ", size, " bytes, the limit is ", file_limit,
+         ". Shrink the picture, or raise DecodeLimits::max_file_bytes");
   const Format format = bytes == nullptr ? Format::unknown : detect_format(bytes, bytes == nullptr ? 0 : size);
   if (format == Format::jpeg) {
     const JpegHeader header = check_jpeg(bytes, size, limits);
@@ -90,7 +93,8 @@ inline std::vector<std::uint8_t> read_picture_file(const std::string& path, std:
   return bytes;
 }
 
-inline Image decode_to(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
+inline Image decode_to(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits,
+                       Orientation orientation) {
   int stored_orientation = 1;
   Image picture = decode_as_stored(bytes, size, side, limits, stored_orientation);
   return orientation == Orientation::upright && stored_orientation != 1 ? upright(picture, stored_orientation) : picture;
@@ -116,7 +120,8 @@ SSLCAKE_INLINE Image decode(const std::uint8_t* bytes, std::size_t size, const D
   return detail::decode_to(0, bytes, size, limits, orientation);
 }
 
-SSLCAKE_INLINE Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits, Orientation orientation) {
+SSLCAKE_INLINE Image decode_at_least(int side, const std::uint8_t* bytes, std::size_t size, const DecodeLimits& limits,
+                                     Orientation orientation) {
   detail::check_side(side, "image::decode_at_least");
   return detail::decode_to(side, bytes, size, limits, orientation);
 }

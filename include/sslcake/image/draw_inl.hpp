@@ -17,7 +17,9 @@ SSLCAKE_INLINE void set_pixel(Image& picture, int x, int y, const Ink& ink) {
 }
 
 SSLCAKE_INLINE void fill_rectangle(Image& picture, int x, int y, int width, int height, const Ink& ink) {
-  const auto end = [](int start, int length, int most) { return static_cast<int>(std::min<std::int64_t>(std::int64_t{start} + length, most)); };
+  const auto end = [](int start, int length, int most) {
+    return static_cast<int>(std::min<std::int64_t>(std::int64_t{start} + length, most));
+  };
   const int right = end(x, width, picture.width), bottom = end(y, height, picture.height);
   for (int row = std::max(y, 0); row < bottom; ++row)
     for (int column = std::max(x, 0); column < right; ++column) set_pixel(picture, column, row, ink);

@@ -29,19 +29,44 @@ inline Format isobmff_format(const Bytes& file) {
 
 // Text that a web server or an editor gave instead of a picture.
 inline Format text_format(Bytes file) {
-  while (file.left() > 0 && (*file.here() == ' ' || *file.here() == '\t' || *file.here() == '\r' || *file.here() == '\n')) file.skip(1);
+  while (file.left() > 0 && (*file.here() == ' ' || *file.here() == '\t' || *file.here() == '\r' || *file.here() == '\n'))
+    file.skip(1);
   if (file.starts_with("<svg")) return Format::svg;
   if (file.starts_with("<?xml")) return Format::svg;  // the only picture format that begins so
-  if (file.starts_with("<!DOC") || file.starts_with("<!doc") || file.starts_with("<html") || file.starts_with("<HTML")) return Format::html;
+  if (file.starts_with("<!DOC") || file.starts_with("<!doc") || file.starts_with("<html") || file.starts_with("<HTML"))
+    return Format::html;
   return Format::unknown;
 }
 
 }  // namespace detail
 
 SSLCAKE_INLINE const char* name_of(Format format) {
-  constexpr const char* names[] = {"JPEG", "PNG", "BMP", "GIF", "WebP", "TIFF", "Photoshop (PSD)", "Radiance HDR", "PNM (PBM, PGM, PPM)", "PFM",
-                                   "TGA", "Softimage PIC", "JPEG 2000", "JPEG XL", "JPEG XR", "AVIF", "HEIC", "OpenEXR", "DDS", "ICO",
-                                   "QOI", "SVG", "PDF", "HTML", "ZIP", "unknown"};
+  constexpr const char* names[] = {"JPEG",
+                                   "PNG",
+                                   "BMP",
+                                   "GIF",
+                                   "WebP",
+                                   "TIFF",
+                                   "Photoshop (PSD)",
+                                   "Radiance HDR",
+                                   "PNM (PBM, PGM, PPM)",
+                                   "PFM",
+                                   "TGA",
+                                   "Softimage PIC",
+                                   "JPEG 2000",
+                                   "JPEG XL",
+                                   "JPEG XR",
+                                   "AVIF",
+                                   "HEIC",
+                                   "OpenEXR",
+                                   "DDS",
+                                   "ICO",
+                                   "QOI",
+                                   "SVG",
+                                   "PDF",
+                                   "HTML",
+                                   "ZIP",
+                                   "unknown"};
   static_assert(std::size(names) == static_cast<std::size_t>(Format::unknown) + 1);
   return names[static_cast<std::size_t>(format)];
 }
@@ -52,7 +77,8 @@ SSLCAKE_INLINE Format detect_format(const std::uint8_t* bytes, std::size_t size)
   if (file.starts_with("\x89PNG\r\n\x1A\n")) return Format::png;
   if (file.starts_with("GIF87a") || file.starts_with("GIF89a")) return Format::gif;
   if (file.starts_with("RIFF") && file.starts_with("WEBP", 8)) return Format::webp;
-  if (file.starts_with("II*\0") || file.starts_with("MM\0*") || file.starts_with("II+\0") || file.starts_with("MM\0+")) return Format::tiff;
+  if (file.starts_with("II*\0") || file.starts_with("MM\0*") || file.starts_with("II+\0") || file.starts_with("MM\0+"))
+    return Format::tiff;
   if (file.starts_with("8BPS")) return Format::psd;
   if (file.starts_with("#?RADIANCE") || file.starts_with("#?RGBE")) return Format::hdr;
   if (file.starts_with("\x53\x80\xF6\x34")) return Format::pic;
@@ -67,7 +93,8 @@ SSLCAKE_INLINE Format detect_format(const std::uint8_t* bytes, std::size_t size)
   if (file.starts_with("%PDF")) return Format::pdf;
   if (file.starts_with("PK\x03\x04")) return Format::zip;
   if (file.starts_with("BM") && size >= 14) return Format::bmp;
-  if (size >= 3 && bytes[0] == 'P' && (bytes[2] == '\n' || bytes[2] == ' ' || bytes[2] == '\r' || bytes[2] == '\t' || bytes[2] == '#')) {
+  if (size >= 3 && bytes[0] == 'P' &&
+      (bytes[2] == '\n' || bytes[2] == ' ' || bytes[2] == '\r' || bytes[2] == '\t' || bytes[2] == '#')) {
     if (bytes[1] >= '1' && bytes[1] <= '7') return Format::pnm;
     if (bytes[1] == 'f' || bytes[1] == 'F') return Format::pfm;
   }

@@ -41,8 +41,8 @@ inline void check(const Image& picture, const char* where) {
     fail(where, "expected a picture of at least 1 x 1 with 1 or 3 channels, got ", picture.width, " x ", picture.height, " with ",
          picture.channels);
   if (picture.pixels.size() != picture.row_bytes() * static_cast<std::size_t>(picture.height))
-    fail(where, "expected ", picture.row_bytes() * static_cast<std::size_t>(picture.height), " bytes for a picture of ", picture.width,
-         " x ", picture.height, " x ", picture.channels, ", got ", picture.pixels.size());
+    fail(where, "expected ", picture.row_bytes() * static_cast<std::size_t>(picture.height), " bytes for a picture of ",
+         picture.width, " x ", picture.height, " x ", picture.channels, ", got ", picture.pixels.size());
 }
 
 }  // namespace sslcake::inline v0::image

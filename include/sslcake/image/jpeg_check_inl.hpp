@@ -39,7 +39,8 @@ class JpegCheck {
          "). Open and save it again with an image program, or leave it out");
   }
   [[noreturn]] void cut() const {
-    fail("image::decode", "this JPEG is truncated: its ", file_.size(), " bytes end before the end-of-image marker. Copy or download it again");
+    fail("image::decode", "this JPEG is truncated: its ", file_.size(),
+         " bytes end before the end-of-image marker. Copy or download it again");
   }
 
   std::uint32_t next_marker() {
@@ -113,7 +114,8 @@ class JpegCheck {
   }
 
   void number_of_lines(Bytes& body) {
-    if (body.left() != 2 || static_cast<int>(body.u16()) != header_.height) refuse("the number of lines is given twice, differently");
+    if (body.left() != 2 || static_cast<int>(body.u16()) != header_.height)
+      refuse("the number of lines is given twice, differently");
   }
 
   void frame(std::uint32_t marker, Bytes& body) {
@@ -127,7 +129,8 @@ class JpegCheck {
     if (body.overrun() || body.left() != 3 * components) refuse("the frame header has a wrong length");
     if (precision != 8) refuse(concat("it has ", precision, " bits a colour; 8 are supported"));
     check_size("JPEG", width, height, limits_);
-    if (components != 1 && components != 3 && components != 4) refuse(concat("it has ", components, " colour components; 1, 3 or 4 are supported"));
+    if (components != 1 && components != 3 && components != 4)
+      refuse(concat("it has ", components, " colour components; 1, 3 or 4 are supported"));
     if (components == 4 && !adobe_)
       refuse("it has four components without Adobe's note of what they mean; convert it to RGB");
     header_.width = static_cast<int>(width);
@@ -137,7 +140,8 @@ class JpegCheck {
     for (int c = 0; c < components_; ++c) {
       const std::uint32_t id = body.u8(), sampling = body.u8();
       component_[c] = {.id = id, .h = sampling >> 4, .v = sampling & 15, .quantisation = body.u8()};
-      if (component_[c].h < 1 || component_[c].h > 4 || component_[c].v < 1 || component_[c].v > 4 || component_[c].quantisation > 3)
+      if (component_[c].h < 1 || component_[c].h > 4 || component_[c].v < 1 || component_[c].v > 4 ||
+          component_[c].quantisation > 3)
         refuse("the frame header has a wrong sampling factor or table number");
       for (int other = 0; other < c; ++other)
         if (component_[other].id == id) refuse("two colour components have the same number");
@@ -171,7 +175,8 @@ class JpegCheck {
       tables[i] = body.u8();
       chosen[i] = 0;
       while (chosen[i] < components_ && component_[chosen[i]].id != id) ++chosen[i];
-      if (chosen[i] == components_ || tables[i] >> 4 > 3 || (tables[i] & 15) > 3) refuse("a scan names a component or table that does not exist");
+      if (chosen[i] == components_ || tables[i] >> 4 > 3 || (tables[i] & 15) > 3)
+        refuse("a scan names a component or table that does not exist");
       for (std::uint32_t other = 0; other < i; ++other)
         if (chosen[other] == chosen[i]) refuse("a scan names a component twice");
     }
@@ -185,7 +190,8 @@ class JpegCheck {
       if (ac && !(huffman_ >> (4 + (tables[i] & 15)) & 1)) refuse("a Huffman table is missing");
       if (!progressive_ && component.scanned) refuse("a colour component is sent twice");
       if (dc && high == 0) component.scanned = true;
-      for (std::uint32_t k = first; progressive_ && k <= last && (bits & 15) == 0; ++k) component.complete |= std::uint64_t{1} << k;
+      for (std::uint32_t k = first; progressive_ && k <= last && (bits & 15) == 0; ++k)
+        component.complete |= std::uint64_t{1} << k;
       if (!component.scanned) refuse("details of a colour component come before its basis");
     }
     skip_coded_data();

@@ -32,12 +32,14 @@ SSLCAKE_INLINE JpegDecoder choose_jpeg_decoder(const std::string& name, bool tur
   if (name != name_of(JpegDecoder::turbo))
     fail("image::jpeg_decoder", "SSLCAKE_JPEG names no JPEG decoder: expected \"stb\" or \"turbo\", got \"", name, "\"");
   if (!turbo_there)
-    fail("image::jpeg_decoder", "SSLCAKE_JPEG asks for turbo, which this program was built without. Build it where libjpeg-turbo is "
+    fail("image::jpeg_decoder",
+         "SSLCAKE_JPEG asks for turbo, which this program was built without. Build it where libjpeg-turbo is "
          "installed (Debian and Ubuntu: libturbojpeg0-dev), or use SSLCAKE_JPEG=stb");
   return JpegDecoder::turbo;
 }
 
-SSLCAKE_INLINE Image decode_jpeg(const std::uint8_t* bytes, std::size_t size, const JpegHeader& header, int denominator, JpegDecoder decoder) {
+SSLCAKE_INLINE Image decode_jpeg(const std::uint8_t* bytes, std::size_t size, const JpegHeader& header, int denominator,
+                                 JpegDecoder decoder) {
   Image picture;
   const TurboDecode turbo = decoder == JpegDecoder::turbo ? turbo_in_program().load() : nullptr;
   if (turbo != nullptr && turbo(bytes, size, header, denominator, picture)) return picture;
@@ -48,7 +50,9 @@ SSLCAKE_INLINE Image decode_jpeg(const std::uint8_t* bytes, std::size_t size, co
 
 }  // namespace detail
 
-SSLCAKE_INLINE bool supports(JpegDecoder decoder) { return decoder == JpegDecoder::stb || detail::turbo_in_program().load() != nullptr; }
+SSLCAKE_INLINE bool supports(JpegDecoder decoder) {
+  return decoder == JpegDecoder::stb || detail::turbo_in_program().load() != nullptr;
+}
 
 SSLCAKE_INLINE JpegDecoder jpeg_decoder() {
   static const std::string wanted = [] {

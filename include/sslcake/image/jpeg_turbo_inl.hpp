@@ -14,7 +14,8 @@ struct DestroyTurbo {
   void operator()(void* decoder) const { tjDestroy(decoder); }
 };
 
-SSLCAKE_INLINE bool turbo_decode(const std::uint8_t* bytes, std::size_t size, const JpegHeader& header, int denominator, Image& picture) {
+SSLCAKE_INLINE bool turbo_decode(const std::uint8_t* bytes, std::size_t size, const JpegHeader& header, int denominator,
+                                 Image& picture) {
   if (header.ambiguous) return false;
   const std::unique_ptr<void, DestroyTurbo> decoder(tjInitDecompress());
   if (decoder == nullptr) return false;

@@ -21,8 +21,8 @@ inline void check_size(const char* format, std::int64_t width, std::int64_t heig
   if (width < 1 || height < 1)
     fail("image::decode", "expected a ", format, " of at least 1 x 1 pixels, the header declares ", width, " x ", height);
   if (width > limits.max_dimension || height > limits.max_dimension || width * height > limits.max_pixels)
-    fail("image::decode", "the ", format, " declares ", width, " x ", height, " pixels; the limits are ", limits.max_dimension, " a side and ",
-         limits.max_pixels, " in all. Shrink the picture, or raise DecodeLimits if it is to be trusted");
+    fail("image::decode", "the ", format, " declares ", width, " x ", height, " pixels; the limits are ", limits.max_dimension,
+         " a side and ", limits.max_pixels, " in all. Shrink the picture, or raise DecodeLimits if it is to be trusted");
 }
 
 }  // namespace detail

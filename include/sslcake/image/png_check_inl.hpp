@@ -35,7 +35,8 @@ class PngCheck {
     if (colour_type_ == 3 && palette_ == nullptr) refuse("its palette is missing");
     // Deflate shrinks by 1032 at best, so that a header can be caught lying before memory is asked for.
     if (result_.raw_bytes / 1032 > data_bytes_)
-      refuse(concat("it declares ", result_.width, " x ", result_.height, " pixels, more than its ", data_bytes_, " bytes of image data can hold"));
+      refuse(concat("it declares ", result_.width, " x ", result_.height, " pixels, more than its ", data_bytes_,
+                    " bytes of image data can hold"));
     compose();
     return std::move(result_);
   }
@@ -51,7 +52,8 @@ class PngCheck {
          "). Open and save it again with an image program, or leave it out");
   }
   [[noreturn]] void cut() const {
-    fail("image::decode", "this PNG is truncated: its ", file_.size(), " bytes end before the IEND chunk. Copy or download it again");
+    fail("image::decode", "this PNG is truncated: its ", file_.size(),
+         " bytes end before the IEND chunk. Copy or download it again");
   }
 
   // One chunk: length, type, data, CRC of type and data. False after the last one.
@@ -96,16 +98,18 @@ class PngCheck {
     const std::uint32_t compression = body.u8(), filter = body.u8(), interlace = body.u8();
     check_size("PNG", width, height, limits_);
     const bool any_depth = depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
-    const bool allowed = colour_type_ == 0   ? any_depth
-                         : colour_type_ == 3 ? any_depth && depth != 16
-                                             : (colour_type_ == 2 || colour_type_ == 4 || colour_type_ == 6) && depth >= 8 && any_depth;
+    const bool allowed = colour_type_ == 0 ? any_depth
+                         : colour_type_ == 3
+                             ? any_depth && depth != 16
+                             : (colour_type_ == 2 || colour_type_ == 4 || colour_type_ == 6) && depth >= 8 && any_depth;
     if (!allowed) refuse(concat("it has colour type ", colour_type_, " with ", depth, " bits"));
     if (compression != 0 || filter != 0 || interlace > 1) refuse("it has an unknown compression, filter or interlace method");
     constexpr std::uint32_t channels[] = {1, 0, 3, 1, 2, 0, 4};
     result_.width = static_cast<int>(width);
     result_.height = static_cast<int>(height);
     result_.bit_depth = static_cast<int>(depth);
-    result_.raw_bytes = interlace == 0 ? pass_bytes(width, height, channels[colour_type_] * depth) : adam7_bytes(width, height, channels[colour_type_] * depth);
+    result_.raw_bytes = interlace == 0 ? pass_bytes(width, height, channels[colour_type_] * depth)
+                                       : adam7_bytes(width, height, channels[colour_type_] * depth);
     if (result_.raw_bytes > 0x7FFFFFFF / 2) refuse("it needs more than a gigabyte of memory");
   }
 

@@ -62,7 +62,8 @@ inline int write_all(int descriptor, const std::vector<std::uint8_t>& bytes) {
 
 SSLCAKE_INLINE std::vector<std::uint8_t> encode_png(const Image& picture) {
   check(picture, "image::encode_png");
-  if (picture.pixels.size() > 0x3FFFFFFF) fail("image::encode_png", "expected at most a gigabyte of pixels, got ", picture.width, " x ", picture.height);
+  if (picture.pixels.size() > 0x3FFFFFFF)
+    fail("image::encode_png", "expected at most a gigabyte of pixels, got ", picture.width, " x ", picture.height);
   return detail::stb_encode_png(picture);
 }
 

@@ -35,7 +35,8 @@ struct Taps {
 void make_taps(Taps& taps, int out, const Span& span, bool mirrored = false);
 
 /// Row `y` of the result, planar: `out[c][i]` = the resampled channel c times `scale`. `line` is working memory.
-void resample_row(const Image& picture, const Taps& across, const Taps& down, int y, float scale, std::vector<float>& line, float* const* out);
+void resample_row(const Image& picture, const Taps& across, const Taps& down, int y, float scale, std::vector<float>& line,
+                  float* const* out);
 /// The same for float pixels (H,W,C) of 1 or 3 channels.
 void resample_row(const float* pixels, int width, int channels, const Taps& across, const Taps& down, int y, float scale,
                   std::vector<float>& line, float* const* out);

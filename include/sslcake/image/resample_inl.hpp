@@ -18,7 +18,8 @@ SSLCAKE_INLINE void make_taps(Taps& taps, int out, const Span& span, bool mirror
   for (int i = 0; i < out; ++i) {
     const double centre = (i + 0.5) * scale;
     const auto triangle = [&](int j) { return std::max(0.0, 1.0 - std::abs(j + 0.5 - centre) / support); };
-    int low = std::max(static_cast<int>(centre - support + 0.5), 0), high = std::min(static_cast<int>(centre + support + 0.5), span.length);
+    int low = std::max(static_cast<int>(centre - support + 0.5), 0),
+        high = std::min(static_cast<int>(centre + support + 0.5), span.length);
     high = std::min(high, low + taps.most);
     while (high - low > 1 && triangle(low) == 0) ++low;  // weights of zero at either end need no reading
     while (high - low > 1 && triangle(high - 1) == 0) --high;
@@ -37,7 +38,8 @@ namespace detail {
 // line[k] = sum_t weights[t] rows[t][k]. The inner loops have a fixed length, so that every compiler's vectoriser takes
 // them at its ordinary optimisation level.
 template <class T>
-void mix_rows(const T* pixels, std::size_t row, std::size_t n, const float* weights, int count, float scale, float* __restrict line) {
+void mix_rows(const T* pixels, std::size_t row, std::size_t n, const float* weights, int count, float scale,
+              float* __restrict line) {
   constexpr std::size_t block = 16;
   std::size_t k = 0;
   for (; k + block <= n; k += block) {
@@ -62,7 +64,8 @@ void resample_row(const T* pixels, int width, int channels, const Taps& across, 
   const auto c = static_cast<std::size_t>(channels), row = static_cast<std::size_t>(width) * c;
   const std::size_t used = static_cast<std::size_t>(across.span.length) * c;
   if (line.size() < used + 4) line.resize(used + 4);  // four floats are read at a time below
-  const T* top = pixels + static_cast<std::size_t>(down.first[static_cast<std::size_t>(y)]) * row + static_cast<std::size_t>(across.span.start) * c;
+  const T* top = pixels + static_cast<std::size_t>(down.first[static_cast<std::size_t>(y)]) * row +
+                 static_cast<std::size_t>(across.span.start) * c;
   mix_rows(top, row, used, down.weights(y), down.count[static_cast<std::size_t>(y)], scale, line.data());
 
   using Four = float __attribute__((vector_size(16)));
@@ -91,13 +94,13 @@ void resample_row(const T* pixels, int width, int channels, const Taps& across, 
 
 }  // namespace detail
 
-SSLCAKE_INLINE void resample_row(const Image& picture, const Taps& across, const Taps& down, int y, float scale, std::vector<float>& line,
-                                 float* const* out) {
+SSLCAKE_INLINE void resample_row(const Image& picture, const Taps& across, const Taps& down, int y, float scale,
+                                 std::vector<float>& line, float* const* out) {
   detail::resample_row(picture.pixels.data(), picture.width, picture.channels, across, down, y, scale, line, out);
 }
 
-SSLCAKE_INLINE void resample_row(const float* pixels, int width, int channels, const Taps& across, const Taps& down, int y, float scale,
-                                 std::vector<float>& line, float* const* out) {
+SSLCAKE_INLINE void resample_row(const float* pixels, int width, int channels, const Taps& across, const Taps& down, int y,
+                                 float scale, std::vector<float>& line, float* const* out) {
   detail::resample_row(pixels, width, channels, across, down, y, scale, line, out);
 }
 

@@ -26,14 +26,16 @@ SSLCAKE_INLINE Image resize(const Image& picture, int width, int height) {
 SSLCAKE_INLINE Image resize_short_side(const Image& picture, int side) {
   check(picture, "image::resize_short_side");
   const bool wide = picture.width > picture.height;
-  const auto longer = static_cast<std::int64_t>(side) * (wide ? picture.width : picture.height) / (wide ? picture.height : picture.width);
+  const auto longer =
+      static_cast<std::int64_t>(side) * (wide ? picture.width : picture.height) / (wide ? picture.height : picture.width);
   const int other = static_cast<int>(std::min<std::int64_t>(longer, 1 << 30));
   return resize(picture, wide ? other : side, wide ? side : other);
 }
 
 SSLCAKE_INLINE Image reduce(const Image& picture, int factor) {
   check(picture, "image::reduce");
-  if (factor < 1 || factor > 4096) fail("image::reduce", "expected a factor from 1 to 4096, got ", factor);  // so that 32 bits hold a block
+  if (factor < 1 || factor > 4096)
+    fail("image::reduce", "expected a factor from 1 to 4096, got ", factor);  // so that 32 bits hold a block
   if (factor == 1) return picture;
   const auto part = [&](int size) { return (size - 1) / factor + 1; };
   Image result(part(picture.width), part(picture.height), picture.channels);
@@ -64,7 +66,9 @@ SSLCAKE_INLINE Image resize_nearest(const Image& picture, int width, int height)
   check(picture, "image::resize_nearest");
   detail::check_target("image::resize_nearest", width, height);
   Image result(width, height, picture.channels);
-  const auto source = [](int i, int out, int in) { return static_cast<int>((2 * std::int64_t{i} + 1) * in / (2 * std::int64_t{out})); };
+  const auto source = [](int i, int out, int in) {
+    return static_cast<int>((2 * std::int64_t{i} + 1) * in / (2 * std::int64_t{out}));
+  };
   for (int y = 0; y < height; ++y) {
     const int from_y = source(y, height, picture.height);
     std::uint8_t* out = result.row(y);
@@ -79,14 +83,15 @@ SSLCAKE_INLINE Image resize_nearest(const Image& picture, int width, int height)
 SSLCAKE_INLINE Image crop(const Image& picture, int x, int y, int width, int height) {
   check(picture, "image::crop");
   if (x < 0 || y < 0 || width < 1 || height < 1 || width > picture.width - x || height > picture.height - y)
-    fail("image::crop", "expected a part of the picture of ", picture.width, " x ", picture.height, ", got ", width, " x ", height, " at (", x, ", ", y,
-         ")");
+    fail("image::crop", "expected a part of the picture of ", picture.width, " x ", picture.height, ", got ", width, " x ",
+         height, " at (", x, ", ", y, ")");
   Image result(width, height, picture.channels);
   for (int row = 0; row < height; ++row) std::copy_n(picture.at(x, y + row), result.row_bytes(), result.row(row));
   return result;
 }
 
-SSLCAKE_INLINE void resize(const float* pixels, int from_width, int from_height, int channels, float* out, int width, int height) {
+SSLCAKE_INLINE void resize(const float* pixels, int from_width, int from_height, int channels, float* out, int width,
+                           int height) {
   detail::check_target("image::resize", from_width, from_height);
   detail::check_target("image::resize", width, height);
   if (channels != 1 && channels != 3) fail("image::resize", "expected 1 or 3 channels, got ", channels);

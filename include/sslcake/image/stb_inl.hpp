@@ -92,13 +92,15 @@ struct InflateLimit {
   InflateLimit& operator=(const InflateLimit&) = delete;
 };
 
-SSLCAKE_INLINE Image stb_decode(const std::uint8_t* bytes, std::size_t size, const char* format, bool sixteen_bit, std::size_t inflate_limit) {
+SSLCAKE_INLINE Image stb_decode(const std::uint8_t* bytes, std::size_t size, const char* format, bool sixteen_bit,
+                                std::size_t inflate_limit) {
   const InflateLimit limit(inflate_limit);
   int width = 0, height = 0, channels = 0;
   const int length = static_cast<int>(size);
   // Four channels are asked for: stb converts colours four at a time only then. The fourth, alpha, is dropped below.
-  void* decoded = sixteen_bit ? static_cast<void*>(sslcake_stb::stbi_load_16_from_memory(bytes, length, &width, &height, &channels, 4))
-                              : static_cast<void*>(sslcake_stb::stbi_load_from_memory(bytes, length, &width, &height, &channels, 4));
+  void* decoded = sixteen_bit
+                      ? static_cast<void*>(sslcake_stb::stbi_load_16_from_memory(bytes, length, &width, &height, &channels, 4))
+                      : static_cast<void*>(sslcake_stb::stbi_load_from_memory(bytes, length, &width, &height, &channels, 4));
   const std::unique_ptr<void, FreeMemory> owner(decoded);
   if (decoded == nullptr) {
     const char* reason = sslcake_stb::stbi_failure_reason();

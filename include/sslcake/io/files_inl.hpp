@@ -72,7 +72,8 @@ inline void flush_folder(const std::string& folder) {
 SSLCAKE_INLINE InputFile::InputFile(const std::string& path) : path_(path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0 && is_temporary(errno)) throw TemporaryError(concat("[read] cannot open ", path, ": ", detail::reason(errno)));
+  if (descriptor_ < 0 && is_temporary(errno))
+    throw TemporaryError(concat("[read] cannot open ", path, ": ", detail::reason(errno)));
   if (descriptor_ < 0) fail("read", "cannot open ", path, ": ", detail::reason(errno));
   struct stat info {};
   if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -91,7 +92,9 @@ SSLCAKE_INLINE void InputFile::read(std::uint64_t offset, void* to, std::uint64_
     if (part < 0 && errno == EINTR) continue;
     if (part < 0 && is_temporary(errno)) throw TemporaryError(concat("[read] cannot read ", path_, ": ", detail::reason(errno)));
     if (part < 0) fail("read", "cannot read ", path_, ": ", detail::reason(errno));
-    if (part == 0) fail("read", path_, " ends at byte ", offset, ", ", bytes, " bytes too early; it may be incomplete or was changed meanwhile");
+    if (part == 0)
+      fail("read", path_, " ends at byte ", offset, ", ", bytes,
+           " bytes too early; it may be incomplete or was changed meanwhile");
     p += part;
     offset += static_cast<std::uint64_t>(part);
     bytes -= static_cast<std::uint64_t>(part);
@@ -109,7 +112,8 @@ SSLCAKE_INLINE OutputFile::OutputFile(const std::string& path) : path_(detail::r
     descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (descriptor_ < 0) {
       const int code = errno;
-      fail("write", "cannot write ", path, ": ", code == ENOENT ? "the folder " + detail::folder_of(path_) + " does not exist" : detail::reason(code));
+      fail("write", "cannot write ", path, ": ",
+           code == ENOENT ? "the folder " + detail::folder_of(path_) + " does not exist" : detail::reason(code));
     }
     struct stat mine {}, named {};
     const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // no locks here: go on without
@@ -216,7 +220,8 @@ SSLCAKE_INLINE std::string real_path(const std::string& path) {
 }
 
 SSLCAKE_INLINE void cut_file(const std::string& path, std::int64_t bytes) {
-  if (::truncate(path.c_str(), static_cast<off_t>(bytes)) != 0) fail("write", "cannot cut ", path, " to ", bytes, " bytes: ", detail::reason(errno));
+  if (::truncate(path.c_str(), static_cast<off_t>(bytes)) != 0)
+    fail("write", "cannot cut ", path, " to ", bytes, " bytes: ", detail::reason(errno));
 }
 
 SSLCAKE_INLINE void remove_file(const std::string& path) { ::unlink(path.c_str()); }

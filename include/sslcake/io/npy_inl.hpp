@@ -105,8 +105,9 @@ struct NpyType {
   std::size_t bytes;
   DType dtype;
 };
-inline constexpr NpyType npy_types[] = {{"f4", 4, DType::float32}, {"f8", 8, DType::float64}, {"i8", 8, DType::int64}, {"u1", 1, DType::uint8},
-                                        {"b1", 1, DType::boolean}, {"f2", 2, DType::float32}, {"i4", 4, DType::int64}};
+inline constexpr NpyType npy_types[] = {{"f4", 4, DType::float32}, {"f8", 8, DType::float64}, {"i8", 8, DType::int64},
+                                        {"u1", 1, DType::uint8},   {"b1", 1, DType::boolean}, {"f2", 2, DType::float32},
+                                        {"i4", 4, DType::int64}};
 
 /// Puts an array in Fortran order (first index fastest) into C order (last index fastest).
 inline std::string fortran_to_c(const std::string& raw, const Shape& shape, std::size_t bytes) {
@@ -159,7 +160,8 @@ inline Tensor read_npy(std::uint64_t size, const ReadFn& read) {
   std::uint64_t length = start[8] | std::uint64_t{start[9]} << 8;
   if (start[6] > 1) length |= std::uint64_t{start[10]} << 16 | std::uint64_t{start[11]} << 24;
   if (length > 1'000'000) fail("npy", "the header claims ", length, " bytes, at most 1000000 are allowed");
-  if (size < prefix || length > size - prefix) fail("npy", "the header claims ", length, " bytes, more than the file holds: it is truncated");
+  if (size < prefix || length > size - prefix)
+    fail("npy", "the header claims ", length, " bytes, more than the file holds: it is truncated");
   std::string text(static_cast<std::size_t>(length), '\0');
   read(prefix, text.data(), length);
   const NpyHeader header = NpyHeaderParser(text).parse();
@@ -169,12 +171,14 @@ inline Tensor read_npy(std::uint64_t size, const ReadFn& read) {
   for (const auto& t : npy_types)
     if (header.descr.size() == 3 && header.descr.substr(1) == t.code) type = &t;
   if (!type || (order != '<' && order != '>' && order != '=' && !(order == '|' && type->bytes == 1)))
-    fail("npy", "expected elements of type f8 f4 f2 i8 i4 u1 or b1, got '", header.descr.substr(0, 40), "'; convert the array with astype() first");
+    fail("npy", "expected elements of type f8 f4 f2 i8 i4 u1 or b1, got '", header.descr.substr(0, 40),
+         "'; convert the array with astype() first");
   std::uint64_t bytes = type->bytes;
   bool empty = false;
   for (const auto extent : header.shape) {
     if (extent == 0) { empty = true; continue; }
-    if (bytes > (std::uint64_t{1} << 62) / static_cast<std::uint64_t>(extent)) fail("npy", "the shape ", header.shape, " has more elements than can be counted");
+    if (bytes > (std::uint64_t{1} << 62) / static_cast<std::uint64_t>(extent))
+      fail("npy", "the shape ", header.shape, " has more elements than can be counted");
     bytes *= static_cast<std::uint64_t>(extent);
   }
   if (empty) bytes = 0;
@@ -190,7 +194,8 @@ inline Tensor read_npy(std::uint64_t size, const ReadFn& read) {
 SSLCAKE_INLINE Tensor load_npy(const std::string& path) {
   const InputFile file(path);
   try {
-    return detail::read_npy(file.size(), [&file](std::uint64_t offset, void* to, std::uint64_t bytes) { file.read(offset, to, bytes); });
+    return detail::read_npy(file.size(),
+                            [&file](std::uint64_t offset, void* to, std::uint64_t bytes) { file.read(offset, to, bytes); });
   } catch (const Error& e) {
     throw Error(std::string(e.what()) + " (" + path + ")");
   }

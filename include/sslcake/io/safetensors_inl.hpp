@@ -30,7 +30,8 @@ inline constexpr StoredType stored_types[] = {
 inline const StoredType& stored_type(const std::string& name, const std::string& tensor) {
   for (const auto& type : stored_types)
     if (name == type.name) return type;
-  fail("safetensors", "tensor \"", tensor.substr(0, 200), "\" has dtype \"", name.substr(0, 20), "\"; known are F64 F32 F16 BF16 I64 I32 U8 BOOL");
+  fail("safetensors", "tensor \"", tensor.substr(0, 200), "\" has dtype \"", name.substr(0, 20),
+       "\"; known are F64 F32 F16 BF16 I64 I32 U8 BOOL");
 }
 
 inline const StoredType* stored_type(DType dtype) {
@@ -54,7 +55,8 @@ inline StoredTensor read_entry(const std::string& name, const Json& entry) {
   if (!shape || !shape->is_array()) bad("expected \"shape\", an array");
   if (!offsets || !offsets->is_array() || offsets->size() != 2) bad("expected \"data_offsets\", an array of two");
   StoredTensor out{name, &stored_type(dtype->as_string(), name), {}, 0, 0};
-  if (shape->size() > static_cast<std::size_t>(Shape::capacity)) bad("has ", shape->size(), " dimensions, at most 8 are possible");
+  if (shape->size() > static_cast<std::size_t>(Shape::capacity))
+    bad("has ", shape->size(), " dimensions, at most 8 are possible");
   // Zero extents do not excuse an overflow of the others: a later reshape would meet it.
   std::uint64_t bytes = out.type->bytes;
   bool empty = false;
@@ -77,8 +79,10 @@ inline StoredTensor read_entry(const std::string& name, const Json& entry) {
 }
 
 /// Checks header and spans against the `data_bytes` that follow it.
-inline std::vector<StoredTensor> read_header(std::string_view header, std::uint64_t data_bytes, std::map<std::string, std::string>& metadata) {
-  if (header.empty() || header[0] != '{') fail("safetensors", "expected a header that begins with '{'; this is no safetensors file");
+inline std::vector<StoredTensor> read_header(std::string_view header, std::uint64_t data_bytes,
+                                             std::map<std::string, std::string>& metadata) {
+  if (header.empty() || header[0] != '{')
+    fail("safetensors", "expected a header that begins with '{'; this is no safetensors file");
   Json json;
   try {
     json = Json::parse(header, {.depth = 4, .values = 4'000'000});
@@ -93,7 +97,8 @@ inline std::vector<StoredTensor> read_header(std::string_view header, std::uint6
     }
     if (!entry.is_object()) fail("safetensors", "expected __metadata__ to be an object, got ", entry.kind());
     for (const auto& [key, text] : entry.members()) {
-      if (!text.is_string()) fail("safetensors", "expected __metadata__ \"", key.substr(0, 80), "\" to be a string, got ", text.kind());
+      if (!text.is_string())
+        fail("safetensors", "expected __metadata__ \"", key.substr(0, 80), "\" to be a string, got ", text.kind());
       metadata[key] = text.as_string();
     }
   }
@@ -147,8 +152,10 @@ inline SafeTensors read_safetensors(std::uint64_t size, const ReadFn& read) {
   read(0, prefix, 8);
   const std::uint64_t length = little_endian_64(prefix);
   if (length > safetensors_max_header)
-    fail("safetensors", "the header claims ", length, " bytes, at most ", safetensors_max_header, " are allowed; this is no safetensors file or a hostile one");
-  if (length > size - 8) fail("safetensors", "the header claims ", length, " bytes, the file holds ", size - 8, " after its length: it is truncated");
+    fail("safetensors", "the header claims ", length, " bytes, at most ", safetensors_max_header,
+         " are allowed; this is no safetensors file or a hostile one");
+  if (length > size - 8)
+    fail("safetensors", "the header claims ", length, " bytes, the file holds ", size - 8, " after its length: it is truncated");
   std::string header(static_cast<std::size_t>(length), '\0');
   read(8, header.data(), length);
   SafeTensors out;
@@ -162,7 +169,8 @@ inline SafeTensors read_safetensors(std::uint64_t size, const ReadFn& read) {
 SSLCAKE_INLINE SafeTensors load_safetensors(const std::string& path) {
   const InputFile file(path);
   try {
-    return detail::read_safetensors(file.size(), [&file](std::uint64_t offset, void* to, std::uint64_t bytes) { file.read(offset, to, bytes); });
+    return detail::read_safetensors(
+        file.size(), [&file](std::uint64_t offset, void* to, std::uint64_t bytes) { file.read(offset, to, bytes); });
   } catch (const Error& e) {
     throw Error(std::string(e.what()) + " (" + path + ")");
   }

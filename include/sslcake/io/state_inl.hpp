@@ -69,7 +69,8 @@ SSLCAKE_INLINE void copy_state(const char* where, const Parameters& to, const St
     if (ignored(p.name)) continue;
     const auto found = given.find(p.name);
     if (found == given.end()) {
-      if (!detail::ends_with_any(p.name, options.may_miss)) missing += concat("\n  missing: ", p.name, " ", detail::stored_shape(p, options.axes));
+      if (!detail::ends_with_any(p.name, options.may_miss))
+        missing += concat("\n  missing: ", p.name, " ", detail::stored_shape(p, options.axes));
       continue;
     }
     const Tensor& t = *found->second;

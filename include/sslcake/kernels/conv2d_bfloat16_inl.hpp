@@ -43,11 +43,13 @@ class Slices {
 
 inline void widen(std::int64_t count, const bfloat16* from, float* to) {
   const Variant& kernels = variant();
-  parallel_for(count, 1 << 15, [&](std::int64_t begin, std::int64_t end) { kernels.widen(end - begin, from + begin, to + begin); });
+  parallel_for(count, 1 << 15,
+               [&](std::int64_t begin, std::int64_t end) { kernels.widen(end - begin, from + begin, to + begin); });
 }
 inline void narrow(std::int64_t count, const float* from, bfloat16* to) {
   const Variant& kernels = variant();
-  parallel_for(count, 1 << 15, [&](std::int64_t begin, std::int64_t end) { kernels.narrow(end - begin, from + begin, to + begin); });
+  parallel_for(count, 1 << 15,
+               [&](std::int64_t begin, std::int64_t end) { kernels.narrow(end - begin, from + begin, to + begin); });
 }
 
 inline bool bfloat16_winograd(const ConvShape& shape, bool input_grad) {
@@ -89,8 +91,8 @@ SSLCAKE_INLINE void conv2d_forward(const ConvShape& shape, const bfloat16* x, co
   });
 }
 
-SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y, const float* center,
-                                        double* sum, double* sum_sq) {
+SSLCAKE_INLINE void conv2d_forward_sums(const ConvShape& shape, const bfloat16* x, const float* w, bfloat16* y,
+                                        const float* center, double* sum, double* sum_sq) {
   detail::check(shape);
   if (detail::bfloat16_winograd(shape, false))
     return variant().conv2d_winograd_bfloat16(shape, false, x, w, y, center, sum, sum_sq);

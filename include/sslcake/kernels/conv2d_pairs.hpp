@@ -20,7 +20,8 @@ inline ConvShape filled_up(const ConvShape& s) {
   out.pad_w = 0;
   return out;
 }
-/// Rows [0, rows) of `pixels` of `channels` numbers, in rows with `border` more pixels on both sides, `out_channels` numbers each.
+/// Rows [0, rows) of `pixels` of `channels` numbers, in rows with `border` more pixels on both sides, `out_channels` numbers
+/// each.
 inline void fill_up(std::int64_t rows, std::int64_t pixels, std::int64_t channels, const bfloat16* from, std::int64_t border,
                     std::int64_t out_channels, bfloat16* to) {
   const std::int64_t out_row = (pixels + 2 * border) * out_channels;
@@ -36,8 +37,8 @@ inline void fill_up(std::int64_t rows, std::int64_t pixels, std::int64_t channel
 }
 
 /// Forward pass on pairs, as Variant::conv2d_pairs, of any number of channels where there is one group.
-inline void forward_pairs(const Variant& kernels, const ConvShape& s, const bfloat16* x, const float* w, const float* bias, bfloat16* y,
-                          const float* center, double* sum, double* sum_sq) {
+inline void forward_pairs(const Variant& kernels, const ConvShape& s, const bfloat16* x, const float* w, const float* bias,
+                          bfloat16* y, const float* center, double* sum, double* sum_sq) {
   if (s.c % 2 == 0 || kernels.pairs_of_any_channels) return kernels.conv2d_pairs(s, false, x, w, bias, y, center, sum, sum_sq);
   const ConvShape filled = filled_up(s);
   const std::int64_t taps = s.o * s.taps();

@@ -19,8 +19,8 @@
 
 namespace sslcake::inline v0::kernels {
 
-/// Whether convolutions, of float32 and of bfloat16 pictures, may be taken through Winograd's transform where that is faster. Default: yes; the
-/// environment's SSLCAKE_WINOGRAD=0 says no.
+/// Whether convolutions, of float32 and of bfloat16 pictures, may be taken through Winograd's transform where that is faster.
+/// Default: yes; the environment's SSLCAKE_WINOGRAD=0 says no.
 bool winograd();
 void set_winograd(bool on);
 

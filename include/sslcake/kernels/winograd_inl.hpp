@@ -27,7 +27,8 @@ inline std::int64_t taps_inside(std::int64_t results, std::int64_t source, std::
 
 SSLCAKE_INLINE bool takes_winograd(const ConvShape& s, bool input_grad) {
   if (!winograd()) return false;
-  if (s.kh != 3 || s.kw != 3 || s.stride_h != 1 || s.stride_w != 1 || s.dilation_h != 1 || s.dilation_w != 1 || s.groups != 1) return false;
+  if (s.kh != 3 || s.kw != 3 || s.stride_h != 1 || s.stride_w != 1 || s.dilation_h != 1 || s.dilation_w != 1 || s.groups != 1)
+    return false;
   if (s.pad_h != s.pad_w || s.pad_h > 2 || s.oh() < 1 || s.ow() < 1 || s.n < 1 || s.c < 16 || s.o < 16) return false;
   const WinogradMap map(s, input_grad);
   // Multiply-adds per pair of channels, and what each channel's transforms cost beside them (measured).

@@ -44,7 +44,9 @@ class Pretrained {
   /// The same, folded for inference, made at the first call and kept: later changes of encoder() do not reach it.
   const Extractor& extractor() const;
   /// Features of one picture of any size: rgb is (height,width,3), 8 bits, red first. See Extractor.
-  std::vector<float> features(const std::uint8_t* rgb, int width, int height) const { return extractor().features(rgb, width, height); }
+  std::vector<float> features(const std::uint8_t* rgb, int width, int height) const {
+    return extractor().features(rgb, width, height);
+  }
 
  private:
   struct Lazy;

@@ -16,7 +16,10 @@ using Metadata = std::map<std::string, std::string>;
 inline io::Json to_json(const ResNetConfig& c) {
   io::Json json;
   json.set("kind", "resnet").set("name", c.name).set("bottleneck", c.bottleneck).set("widths", c.widths).set("blocks", c.blocks);
-  json.set("stem_kernel", c.stem_kernel).set("stem_stride", c.stem_stride).set("stem_width", c.stem_width).set("stem_pool", c.stem_pool);
+  json.set("stem_kernel", c.stem_kernel)
+      .set("stem_stride", c.stem_stride)
+      .set("stem_width", c.stem_width)
+      .set("stem_pool", c.stem_pool);
   return json;
 }
 
@@ -76,7 +79,8 @@ inline void check_plausible(const EncoderConfig& config, const StateDict& tensor
   }
   for (const auto& [name, t] : tensors) present = std::max(present, t.rank() > 0 ? t.dim(0) : 0);
   if (layers > static_cast<std::int64_t>(tensors.size()) || widest > present || kernel > 1000 || kernel < 1)
-    fail("load", "the described network (", layers, " blocks, ", widest, " channels) is larger than the ", tensors.size(), " tensors of the file");
+    fail("load", "the described network (", layers, " blocks, ", widest, " channels) is larger than the ", tensors.size(),
+         " tensors of the file");
 }
 
 inline std::array<float, 3> three_from_json(const std::string& text) {
@@ -99,15 +103,20 @@ inline EncoderInfo info_from(Metadata metadata) {
     const auto* version = find(metadata, "sslcake_version");
     info.format = static_cast<int>(std::clamp<std::int64_t>(number.as_int(), 0, 1'000'000));
     if (info.format < 1 || info.format > encoder_format)
-      fail("load", "the file has format ", number.as_int(), ", written by sslcake ", version ? version->substr(0, 40) : "of unknown version",
-           "; this is sslcake " SSLCAKE_VERSION_STRING ", which reads formats 1 to ", encoder_format, ". Update sslcake to read it");
+      fail("load", "the file has format ", number.as_int(), ", written by sslcake ",
+           version ? version->substr(0, 40) : "of unknown version",
+           "; this is sslcake " SSLCAKE_VERSION_STRING ", which reads formats 1 to ", encoder_format,
+           ". Update sslcake to read it");
   }
   if (const auto* v = find(metadata, "sslcake_version")) info.version = *v;
   if (const auto* v = find(metadata, "architecture")) info.architecture = *v;
-  if (const auto* v = find(metadata, "input_size")) info.input_size = static_cast<int>(std::clamp<std::int64_t>(io::Json::parse(*v).as_int(), 0, 100'000));
+  if (const auto* v = find(metadata, "input_size"))
+    info.input_size = static_cast<int>(std::clamp<std::int64_t>(io::Json::parse(*v).as_int(), 0, 100'000));
   if (const auto* v = find(metadata, "mean")) info.mean = three_from_json(*v);
   if (const auto* v = find(metadata, "deviation")) info.deviation = three_from_json(*v);
-  for (const char* key : {"sslcake_format", "sslcake_version", "architecture", "config", "input_size", "mean", "deviation", "format"}) metadata.erase(key);
+  for (const char* key :
+       {"sslcake_format", "sslcake_version", "architecture", "config", "input_size", "mean", "deviation", "format"})
+    metadata.erase(key);
   info.notes = std::move(metadata);
   return info;
 }
@@ -124,7 +133,9 @@ inline void copy_tensors(const AnyEncoder& encoder, const StateDict& tensors, co
     io::copy_state("load", encoder.state(), renamed(tensors, options),
                    {.axes = io::Axes::theirs, .ignore = options.ignore, .may_miss = {"num_batches_tracked"}});
   } catch (const Error& e) {
-    throw Error(std::string(e.what()) + "\nLoadOptions::strip cuts prefixes such as \"module.\" off, LoadOptions::ignore leaves out what begins with \"fc.\"");
+    throw Error(
+        std::string(e.what()) +
+        "\nLoadOptions::strip cuts prefixes such as \"module.\" off, LoadOptions::ignore leaves out what begins with \"fc.\"");
   }
 }
 
@@ -157,7 +168,9 @@ SSLCAKE_INLINE Pretrained load(const std::string& path, const LoadOptions& optio
     } else {
       const auto* text = detail::find(file.metadata, "config");
       if (!text)
-        fail("load", "the file does not describe its network; say which it is, for example nn::load(path, {.encoder = \"resnet18\", .ignore = {\"fc.\"}}), "
+        fail("load",
+             "the file does not describe its network; say which it is, for example nn::load(path, {.encoder = \"resnet18\", "
+             ".ignore = {\"fc.\"}}), "
              "or read it into a network of yours with nn::load_into");
       const EncoderConfig config = detail::config_from_json(io::Json::parse(*text));
       detail::check_plausible(config, file.tensors);

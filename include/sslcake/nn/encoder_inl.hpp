@@ -45,8 +45,10 @@ SSLCAKE_INLINE std::string encoder_name_problem(std::string_view name) {
   if (!detail::parse_encoder_name(name).kind.empty()) return "";
   std::string all;
   for (const auto& known : encoder_names()) all += known + ", ";
-  return concat("expected one of ", all, "with a width (\"resnet18-w16\") or a patch size (\"vit_tiny_patch4\") from 1 to 4096 behind it if wanted, got \"",
-                name, "\"");
+  return concat(
+      "expected one of ", all,
+      "with a width (\"resnet18-w16\") or a patch size (\"vit_tiny_patch4\") from 1 to 4096 behind it if wanted, got \"", name,
+      "\"");
 }
 
 SSLCAKE_INLINE AnyEncoder make_encoder(std::string_view name, const EncoderOptions& options) {

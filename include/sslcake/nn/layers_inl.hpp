@@ -112,9 +112,10 @@ SSLCAKE_INLINE ConvNormAct::ConvNormAct(std::int64_t in, std::int64_t out, ops::
 SSLCAKE_INLINE Tensor ConvNormAct::forward(const Tensor& x, const Tensor& residual) const {
   const ModuleScope scope(name()), inner(conv_.name());
   const bool folded = folded_weight_.defined();
-  if (folded && norm_.training()) fail("ConvNormAct", "this network's batch norm is folded for inference; train the one that it was cloned from");
-  Tensor y = ops::conv_norm_act(x, folded ? folded_weight_ : conv_.weight(), folded ? folded_norm_ : norm_.norm_state(), activation_,
-                                residual, conv_.options());
+  if (folded && norm_.training())
+    fail("ConvNormAct", "this network's batch norm is folded for inference; train the one that it was cloned from");
+  Tensor y = ops::conv_norm_act(x, folded ? folded_weight_ : conv_.weight(), folded ? folded_norm_ : norm_.norm_state(),
+                                activation_, residual, conv_.options());
   detail::count_macs(y.numel() * conv_.weight().shape().span(1, 4));
   return y;
 }
@@ -139,20 +140,24 @@ SSLCAKE_INLINE void ConvNormAct::fold() {
     for (std::int64_t i = 0; i < inputs; ++i) w[o * inputs + i] = static_cast<float>(w[o * inputs + i] * scale);
     shift[o] = static_cast<float>(beta.data<float>()[o] - mean.data<float>()[o] * scale);
   }
-  for (Tensor* t : {&folded_weight_, &folded_norm_.beta, &folded_norm_.running_mean, &folded_norm_.running_var}) t->move_to(device);
+  for (Tensor* t : {&folded_weight_, &folded_norm_.beta, &folded_norm_.running_mean, &folded_norm_.running_var})
+    t->move_to(device);
 }
 
 // --- MLP ------------------------------------------------------------------------------------------------------------
 SSLCAKE_INLINE MLP::MLP(const std::vector<std::int64_t>& widths, const MLPOptions& options) : options_(options) {
   if (widths.size() < 2) fail("MLP", "expected at least two widths, {in, out}, got ", widths.size());
-  if (!(options.dropout >= 0 && options.dropout < 1)) fail("MLP", "expected a dropout probability in [0,1), got ", options.dropout);
+  if (!(options.dropout >= 0 && options.dropout < 1))
+    fail("MLP", "expected a dropout probability in [0,1), got ", options.dropout);
   int number = 0;
   for (std::size_t i = 1; i < widths.size(); ++i) {
     const bool last = i + 1 == widths.size(), normed = options.norm != MLPOptions::Norm::none && (!last || options.last_norm);
     const bool bias = !(normed && options.norm == MLPOptions::Norm::batch);
     linear_.push_back(add_child(std::to_string(number++), Linear(widths[i - 1], widths[i], bias)));
-    if (normed && options.norm == MLPOptions::Norm::batch) batch_norm_.push_back(add_child(std::to_string(number++), BatchNorm(widths[i])));
-    if (normed && options.norm == MLPOptions::Norm::layer) layer_norm_.push_back(add_child(std::to_string(number++), LayerNorm(widths[i])));
+    if (normed && options.norm == MLPOptions::Norm::batch)
+      batch_norm_.push_back(add_child(std::to_string(number++), BatchNorm(widths[i])));
+    if (normed && options.norm == MLPOptions::Norm::layer)
+      layer_norm_.push_back(add_child(std::to_string(number++), LayerNorm(widths[i])));
     number += !last ? 1 + (options.dropout > 0) : 0;  // activation and dropout have no parameters but a number in Sequential
   }
 }

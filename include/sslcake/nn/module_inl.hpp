@@ -64,7 +64,8 @@ SSLCAKE_INLINE std::shared_ptr<void>& CloneScope::copy_of(const void* original) 
 }  // namespace detail
 
 SSLCAKE_INLINE Module::Module() : data_(std::make_shared<detail::ModuleData>()) {}
-SSLCAKE_INLINE Module::Module(const Module& other) : data_(detail::CloneScope::active() ? detail::copied(other.data_) : other.data_) {}
+SSLCAKE_INLINE Module::Module(const Module& other)
+    : data_(detail::CloneScope::active() ? detail::copied(other.data_) : other.data_) {}
 SSLCAKE_INLINE Module& Module::operator=(const Module& other) {
   Module copy(other);
   data_ = std::move(copy.data_);
@@ -97,7 +98,8 @@ SSLCAKE_INLINE const std::string& Module::name() const { return data_->name; }
 
 SSLCAKE_INLINE int Module::add_parameter(const std::string& name, Tensor tensor, Layout layout, bool norm_or_bias) {
   if (!tensor.requires_grad() && tensor.numel() > 0 && !tensor.sole_owner())
-    fail("Module", "expected \"", name, "\" to be given away (std::move), or to take gradients already (set_requires_grad()), got a "
+    fail("Module", "expected \"", name,
+         "\" to be given away (std::move), or to take gradients already (set_requires_grad()), got a "
          "tensor that another handle shares, through which no gradient would flow; tensor(i) gives back what add_parameter took");
   const int index = add_buffer(name, std::move(tensor));
   Parameter& p = data_->own.back();
@@ -120,12 +122,14 @@ SSLCAKE_INLINE int Module::add_buffer(const std::string& name, Tensor tensor) {
 SSLCAKE_INLINE const Tensor& Module::tensor(int index) const {
   const auto i = static_cast<std::size_t>(index);
   if (index < 0 || i >= data_->own.size())
-    fail("Module", "expected a tensor below ", data_->own.size(), ", got ", index, "; a layer made without its sizes has none: make it with them");
+    fail("Module", "expected a tensor below ", data_->own.size(), ", got ", index,
+         "; a layer made without its sizes has none: make it with them");
   return data_->own[i].tensor;
 }
 
 SSLCAKE_INLINE void Module::register_child(const std::string& name, const Module& child) {
-  if (name.empty() || name.find('.') != std::string::npos) fail("Module", "expected a child's name without dots, got \"", name, "\"");
+  if (name.empty() || name.find('.') != std::string::npos)
+    fail("Module", "expected a child's name without dots, got \"", name, "\"");
   for (const auto& [taken, c] : data_->children)
     if (taken == name) fail("Module", "two children of one module are named \"", name, "\"");
   child.data_->name = name;

@@ -32,7 +32,8 @@ struct ResNetConfig {
   std::vector<std::int64_t> blocks;  // one per stage
   std::int64_t stem_kernel = 7, stem_stride = 2, stem_width = 64;
   bool stem_pool = true;             // 3x3 max pooling with stride 2 behind the stem's convolution
-  bool zero_init_residual = false;   // the last norm of every block starts at 0, so that blocks start as the identity (arXiv 1706.02677)
+  bool zero_init_residual =
+      false;  // the last norm of every block starts at 0, so that blocks start as the identity (arXiv 1706.02677)
 };
 
 class ResNet : public Module {

@@ -14,7 +14,8 @@ struct Numbered : Module {
 };
 
 /// A unit as torchvision initialises it: He's normal with fan_out for the weight, 1 and 0 for the norm.
-inline ConvNormAct residual_unit(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, ops::Activation activation) {
+inline ConvNormAct residual_unit(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                                 ops::Activation activation) {
   ConvNormAct unit(in, out, kernel, {.stride = stride, .padding = kernel / 2}, activation);
   Tensor weight = unit.conv().weight();
   copy_into(weight, init::kaiming_normal_fan_out(weight.shape()));
@@ -27,10 +28,12 @@ SSLCAKE_INLINE ResNet::Block::Block(std::int64_t in, std::int64_t width, std::in
   using ops::Activation;
   const std::int64_t out = config.bottleneck ? 4 * width : width;
   if (config.bottleneck) {
-    units_ = {detail::residual_unit(in, width, 1, 1, Activation::relu), detail::residual_unit(width, width, 3, stride, Activation::relu),
+    units_ = {detail::residual_unit(in, width, 1, 1, Activation::relu),
+              detail::residual_unit(width, width, 3, stride, Activation::relu),
               detail::residual_unit(width, out, 1, 1, Activation::relu)};
   } else {
-    units_ = {detail::residual_unit(in, width, 3, stride, Activation::relu), detail::residual_unit(width, width, 3, 1, Activation::relu)};
+    units_ = {detail::residual_unit(in, width, 3, stride, Activation::relu),
+              detail::residual_unit(width, width, 3, 1, Activation::relu)};
   }
   for (std::size_t i = 0; i < units_.size(); ++i) {
     add_child("conv" + std::to_string(i + 1), units_[i].conv());
@@ -68,12 +71,14 @@ SSLCAKE_INLINE void ResNet::Block::fold() {
 
 SSLCAKE_INLINE ResNet::ResNet(const ResNetConfig& config) : config_(config) {
   if (config.widths.empty() || config.widths.size() != config.blocks.size())
-    fail("ResNet", "expected as many widths as numbers of blocks, at least one, got ", config.widths.size(), " and ", config.blocks.size());
+    fail("ResNet", "expected as many widths as numbers of blocks, at least one, got ", config.widths.size(), " and ",
+         config.blocks.size());
   for (const auto* list : {&config.widths, &config.blocks})
     for (const auto n : *list)
       if (n < 1 || n > 1'000'000) fail("ResNet", "expected widths and numbers of blocks of at least 1, got ", n);
   if (config.stem_kernel < 1 || config.stem_stride < 1 || config.stem_width < 1)
-    fail("ResNet", "expected kernel, stride and width of the stem of at least 1, got ", config.stem_kernel, ", ", config.stem_stride, ", ", config.stem_width);
+    fail("ResNet", "expected kernel, stride and width of the stem of at least 1, got ", config.stem_kernel, ", ",
+         config.stem_stride, ", ", config.stem_width);
   stem_ = detail::residual_unit(3, config.stem_width, config.stem_kernel, config.stem_stride, ops::Activation::relu);
   add_child("conv1", stem_.conv());
   add_child("bn1", stem_.norm());
@@ -120,7 +125,8 @@ SSLCAKE_INLINE void ResNet::fold() {
 }
 
 namespace detail {
-inline ResNet residual_network(const char* name, std::vector<std::int64_t> blocks, bool bottleneck, const ResNetOptions& options) {
+inline ResNet residual_network(const char* name, std::vector<std::int64_t> blocks, bool bottleneck,
+                               const ResNetOptions& options) {
   const std::int64_t w = options.width;
   if (w < 1 || w > 4096) fail(name, "expected a width from 1 to 4096, got ", w);
   ResNetConfig config;
@@ -139,8 +145,14 @@ inline ResNet residual_network(const char* name, std::vector<std::int64_t> block
 }
 }  // namespace detail
 
-SSLCAKE_INLINE ResNet resnet18(const ResNetOptions& options) { return detail::residual_network("resnet18", {2, 2, 2, 2}, false, options); }
-SSLCAKE_INLINE ResNet resnet34(const ResNetOptions& options) { return detail::residual_network("resnet34", {3, 4, 6, 3}, false, options); }
-SSLCAKE_INLINE ResNet resnet50(const ResNetOptions& options) { return detail::residual_network("resnet50", {3, 4, 6, 3}, true, options); }
+SSLCAKE_INLINE ResNet resnet18(const ResNetOptions& options) {
+  return detail::residual_network("resnet18", {2, 2, 2, 2}, false, options);
+}
+SSLCAKE_INLINE ResNet resnet34(const ResNetOptions& options) {
+  return detail::residual_network("resnet34", {3, 4, 6, 3}, false, options);
+}
+SSLCAKE_INLINE ResNet resnet50(const ResNetOptions& options) {
+  return detail::residual_network("resnet50", {3, 4, 6, 3}, true, options);
+}
 
 }  // namespace sslcake::inline v0::nn

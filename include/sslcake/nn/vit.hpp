@@ -34,8 +34,9 @@ class ViT : public Module {
   /// Errors: anything below 1, a patch that does not divide the picture, heads that do not divide the width.
   explicit ViT(const ViTConfig& config);
 
-  /// images (N,S,S,3), float32 or bfloat16 (then the products are too; tokens and results stay float32), S = image_size. pooled: the class token behind the last norm (N,D). stages: the tokens
-  /// of the patches after each quarter of the blocks (N,S/P,S/P,D), the last ones behind the norm.
+  /// images (N,S,S,3), float32 or bfloat16 (then the products are too; tokens and results stay float32), S = image_size. pooled:
+  /// the class token behind the last norm (N,D). stages: the tokens of the patches after each quarter of the blocks
+  /// (N,S/P,S/P,D), the last ones behind the norm.
   Features forward(const Tensor& images) const;
   std::int64_t dim() const { return config_.width; }
   std::vector<std::int64_t> stage_dims() const;
@@ -65,8 +66,8 @@ struct ViTOptions {
   std::int64_t patch = 16;
 };
 
-/// Sizes of tiny and small as in DeiT (arXiv 2012.12877), of base as in the paper's table 1; layer norms have eps 1e-6, as timm's.
-/// 12 blocks of width 192, 3 heads: 5.5 million parameters at patch 16; 1.25 billion multiply-adds at 224 pixels.
+/// Sizes of tiny and small as in DeiT (arXiv 2012.12877), of base as in the paper's table 1; layer norms have eps 1e-6, as
+/// timm's. 12 blocks of width 192, 3 heads: 5.5 million parameters at patch 16; 1.25 billion multiply-adds at 224 pixels.
 ViT vit_tiny(const ViTOptions& options = {});
 /// 12 blocks of width 384, 6 heads: 21.7 million; 4.60 billion.
 ViT vit_small(const ViTOptions& options = {});

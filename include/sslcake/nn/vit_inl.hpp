@@ -58,9 +58,10 @@ SSLCAKE_INLINE Tensor ViT::Block::forward(const Tensor& x, bool half) const {
 SSLCAKE_INLINE ViT::ViT(const ViTConfig& config) : config_(config) {
   const auto& c = config_;
   if (c.image_size < 1 || c.patch < 1 || c.width < 1 || c.depth < 1 || c.heads < 1 || c.mlp_width < 1)
-    fail("ViT", "expected sizes of at least 1, got pictures of ", c.image_size, ", patches of ", c.patch, ", width ", c.width, ", ", c.depth,
-         " blocks, ", c.heads, " heads, an MLP of ", c.mlp_width);
-  if (c.image_size % c.patch != 0) fail("ViT", "expected patches that divide pictures of ", c.image_size, " pixels, got ", c.patch);
+    fail("ViT", "expected sizes of at least 1, got pictures of ", c.image_size, ", patches of ", c.patch, ", width ", c.width,
+         ", ", c.depth, " blocks, ", c.heads, " heads, an MLP of ", c.mlp_width);
+  if (c.image_size % c.patch != 0)
+    fail("ViT", "expected patches that divide pictures of ", c.image_size, " pixels, got ", c.patch);
   if (c.width % c.heads != 0) fail("ViT", "expected heads that divide the width ", c.width, ", got ", c.heads);
   const std::int64_t tokens = 1 + (c.image_size / c.patch) * (c.image_size / c.patch);
   add_parameter("cls_token", init::normal({1, 1, c.width}, 1e-6), Layout::plain, true);  // not decayed, as in timm
@@ -84,7 +85,8 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
     fail(config_.name, "this transformer has positions for pictures of ", size, " x ", size, " pixels, got ", images.shape(),
          "; build it with their image_size");
   const bool half = images.dtype() == DType::bfloat16;
-  if (!half && images.dtype() != DType::float32) fail(config_.name, "expected pictures in float32 or bfloat16, got ", images.dtype());
+  if (!half && images.dtype() != DType::float32)
+    fail(config_.name, "expected pictures in float32 or bfloat16, got ", images.dtype());
   const ModuleScope scope(name());
   const std::int64_t n = images.dim(0), squares = grid * grid;
   Tensor x;
@@ -98,7 +100,9 @@ SSLCAKE_INLINE Features ViT::forward(const Tensor& images) const {
   x = ops::concat({zeros({n, 1, width}, DType::float32, x.device()) + tensor(0), x}, 1) + tensor(1);
   Features out;
   const auto blocks = static_cast<std::int64_t>(blocks_.size()), stages = static_cast<std::int64_t>(stage_dims().size());
-  const auto squares_of = [&](const Tensor& tokens) { return ops::reshape(ops::slice(tokens, 1, 1, squares + 1), {n, grid, grid, width}); };
+  const auto squares_of = [&](const Tensor& tokens) {
+    return ops::reshape(ops::slice(tokens, 1, 1, squares + 1), {n, grid, grid, width});
+  };
   {
     const ModuleScope inner("blocks");
     for (std::int64_t i = 0; i < blocks; ++i) {

@@ -71,7 +71,8 @@ class HeadRows {
 /// Calls body(first row, rows) for one block of rows after the other.
 template <class Body>
 void for_each_block(const Heads& h, const Body& body) {
-  for (std::int64_t first = 0; first < h.tokens; first += Heads::rows_at_once) body(first, std::min(Heads::rows_at_once, h.tokens - first));
+  for (std::int64_t first = 0; first < h.tokens; first += Heads::rows_at_once)
+    body(first, std::min(Heads::rows_at_once, h.tokens - first));
 }
 
 /// y = P v, P = softmax(q kᵀ scale); logs (head, row) receives log Σ exp of each row.
@@ -178,7 +179,8 @@ SSLCAKE_INLINE Tensor attention(const Tensor& qkv, std::int64_t heads) {
       dispatch_floating(qkv.dtype(), "attention", [&](auto zero) {
         using S = decltype(zero);
         using T = compute_t<S>;
-        detail::attention_gradient(h, static_cast<T>(scale), qkv.data<S>(), b.grad().data<S>(), logs.data<T>(), dqkv.mutable_data<S>());
+        detail::attention_gradient(h, static_cast<T>(scale), qkv.data<S>(), b.grad().data<S>(), logs.data<T>(),
+                                   dqkv.mutable_data<S>());
       });
     b.give(0, dqkv);
   });

@@ -126,7 +126,8 @@ SSLCAKE_INLINE ChannelStatistics channel_statistics(const char* where, const Ten
   ChannelStatistics s;
   s.rows = channels ? z.numel() / channels : 0;
   s.of_batch = wants_batch_statistics(norm);
-  const bool cuda = floats_on_cuda(where, z, norm.gamma, norm.beta, norm.running_mean, norm.running_var, norm.num_batches_tracked);
+  const bool cuda =
+      floats_on_cuda(where, z, norm.gamma, norm.beta, norm.running_mean, norm.running_var, norm.num_batches_tracked);
   if (!cuda) s.inverse_deviation.assign(static_cast<std::size_t>(channels), 0.0);
   if (s.of_batch && s.rows == 1)
     fail(where, "expected more than one element per channel to take statistics of, got shape ", z.shape(),

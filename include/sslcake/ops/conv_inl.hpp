@@ -64,7 +64,8 @@ SSLCAKE_INLINE Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, co
     fail(op, "expected weight (I,KH,KW,O/groups) with I = ", x.dim(3), ", got ",
          weight.defined() ? weight.shape().str() : "an undefined tensor");
   const DType type = detail::parameter_type(x.dtype());
-  if (weight.dtype() != type) fail(op, "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
+  if (weight.dtype() != type)
+    fail(op, "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
   if (x.dim(3) % groups != 0) fail(op, "expected groups that divide the ", x.dim(3), " input channels, got ", groups);
   if (weight.dim(1) < 1 || weight.dim(2) < 1) fail(op, "expected a kernel of at least 1x1, got weight ", weight.shape());
   if (extra.h < 0 || extra.w < 0 || extra.h >= stride.h || extra.w >= stride.w)

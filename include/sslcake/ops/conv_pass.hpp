@@ -26,7 +26,8 @@ inline kernels::ConvShape conv_shape(const char* where, const Tensor& x, const T
   if (!weight.defined() || weight.rank() != 4)
     fail(where, "expected weight (O,KH,KW,C/groups), got ", weight.defined() ? weight.shape().str() : "an undefined tensor");
   if (weight.dtype() != parameter_type(x.dtype()))
-    fail(where, "expected weight of type ", parameter_type(x.dtype()), " for an input of type ", x.dtype(), ", got ", weight.dtype());
+    fail(where, "expected weight of type ", parameter_type(x.dtype()), " for an input of type ", x.dtype(), ", got ",
+         weight.dtype());
   if (x.dim(3) % groups != 0 || weight.dim(0) % groups != 0)
     fail(where, "expected groups that divide ", x.dim(3), " input and ", weight.dim(0), " output channels, got ", groups);
   if (weight.dim(3) * groups != x.dim(3))
@@ -79,7 +80,8 @@ inline Tensor conv_forward_moments(const kernels::ConvShape& s, const Tensor& x,
   dispatch_floating(x.dtype(), "conv_norm_act", [&](auto zero) {
     using T = decltype(zero);
     const auto* guess = center.data<compute_t<T>>();
-    kernels::conv2d_forward_sums(s, x.data<T>(), w.data<compute_t<T>>(), z.mutable_data<T>(), guess, mean.data(), variance.data());
+    kernels::conv2d_forward_sums(s, x.data<T>(), w.data<compute_t<T>>(), z.mutable_data<T>(), guess, mean.data(),
+                                 variance.data());
     const double count = static_cast<double>(s.n * s.oh() * s.ow());
     for (std::size_t c = 0; c < mean.size(); ++c) {
       const double shift = mean[c] / count, spread = variance[c] / count - shift * shift;

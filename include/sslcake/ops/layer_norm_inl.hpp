@@ -112,14 +112,14 @@ void layer_norm_grad(const S* dy, const T* x, const T* gamma, std::int64_t rows,
 inline void layer_norm_on_cuda(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t rows, std::int64_t width,
                                double eps, RowStatistics& s, Tensor& y) {
   auto* mean = static_cast<float*>(s.on_device.mutable_address());
-  kernels::cuda::table().norm.layer_norm(y.dtype(), rows, width, device_floats(x), device_floats(gamma), device_floats(beta), eps, mean, mean + rows,
-                                         y.mutable_address());
+  kernels::cuda::table().norm.layer_norm(y.dtype(), rows, width, device_floats(x), device_floats(gamma), device_floats(beta), eps,
+                                         mean, mean + rows, y.mutable_address());
 }
 inline void layer_norm_grad_on_cuda(const Tensor& dy, const Tensor& x, const Tensor& gamma, std::int64_t rows, std::int64_t width,
                                     const RowStatistics& s, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
   const float* mean = device_floats(s.on_device);
-  kernels::cuda::table().norm.layer_norm_grad(dy.dtype(), rows, width, dy.address(), device_floats(x), device_floats(gamma), mean, mean + rows, device_floats(dx),
-                                              device_floats(dgamma), device_floats(dbeta));
+  kernels::cuda::table().norm.layer_norm_grad(dy.dtype(), rows, width, dy.address(), device_floats(x), device_floats(gamma), mean,
+                                              mean + rows, device_floats(dx), device_floats(dgamma), device_floats(dbeta));
 }
 
 }  // namespace detail

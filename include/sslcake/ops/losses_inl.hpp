@@ -189,9 +189,9 @@ SSLCAKE_INLINE Tensor huber_loss(const Tensor& x, const Tensor& target, double d
 }
 
 SSLCAKE_INLINE Tensor bce_with_logits(const Tensor& x, const Tensor& target, double positive_weight, Reduction reduction) {
-  const auto losses =
-      detail::pair<kernels::functions::BinaryCrossEntropy>("bce_with_logits", detail::at_least_float32("bce_with_logits", x),
-                                                           detail::at_least_float32("bce_with_logits", target), {positive_weight});
+  const auto losses = detail::pair<kernels::functions::BinaryCrossEntropy>(
+      "bce_with_logits", detail::at_least_float32("bce_with_logits", x), detail::at_least_float32("bce_with_logits", target),
+      {positive_weight});
   return detail::reduced("bce_with_logits", losses, reduction);
 }
 

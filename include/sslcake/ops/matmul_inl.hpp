@@ -273,7 +273,8 @@ SSLCAKE_INLINE Tensor linear(const Tensor& x, const Tensor& weight, const Tensor
     fail("linear", "expected x (...,in) and weight (out,in), got ", x.shape(), " and ", weight.shape());
   const std::int64_t in = weight.dim(1), out = weight.dim(0), rows = x.shape().span(0, x.rank() - 1);
   const DType type = detail::parameter_type(x.dtype());
-  if (weight.dtype() != type) fail("linear", "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
+  if (weight.dtype() != type)
+    fail("linear", "expected weight of type ", type, " for an input of type ", x.dtype(), ", got ", weight.dtype());
   if (bias.defined()) {
     detail::expect_operand("linear", "bias", bias, Shape{out}, type);
     detail::expect_one_device("linear", x, bias);

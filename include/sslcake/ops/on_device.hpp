@@ -13,7 +13,8 @@ inline void check_defined(const char* op, const Tensor& x) {
 /// Fails naming `op` where two of the defined tensors lie on different devices.
 inline void expect_one_device(const char* op, const Tensor& first, const Tensor& other) {
   if (first.defined() && other.defined() && first.device() != other.device())
-    fail(op, "expected all tensors on one device, got one on ", first.device(), " and one on ", other.device(), "; move one with to(Device)");
+    fail(op, "expected all tensors on one device, got one on ", first.device(), " and one on ", other.device(),
+         "; move one with to(Device)");
 }
 
 /// Whether the op runs on CUDA. Undefined tensors do not count.

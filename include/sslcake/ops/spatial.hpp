@@ -25,7 +25,8 @@ constexpr DType parameter_type(DType pictures) { return pictures == DType::bfloa
 inline void expect_pictures(const char* where, const Tensor& x) {
   if (!x.defined() || x.rank() != 4)
     fail(where, "expected pictures (N,H,W,C), got ", x.defined() ? x.shape().str() : "an undefined tensor");
-  if (!is_floating(x.dtype())) fail(where, "expected pictures of floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
+  if (!is_floating(x.dtype()))
+    fail(where, "expected pictures of floating-point numbers, got ", x.dtype(), "; convert with ops::cast");
 }
 
 /// A second operand `name` of the wanted shape and type: that of x, or x's parameter_type.

@@ -51,21 +51,22 @@ SSLCAKE_INLINE Rule Adam::rule(const AdamOptions& options, bool decoupled) {
     const auto keep2 = static_cast<float>(1 - options.beta2), eps = static_cast<float>(options.eps);
     const auto shrink = static_cast<float>(decoupled ? 1 - u.lr * u.weight_decay : 1);
     const auto decay = static_cast<float>(decoupled ? 0 : u.weight_decay);
-    detail::for_lanes(u.size, [=, weights = u.weights, grads = u.grads, means = u.slots[0], squares = u.slots[1]]<class V>(V, std::int64_t i) {
-      V w, g, m, v;
-      kernels::load(w, weights + i);
-      kernels::load(g, grads + i);
-      kernels::load(m, means + i);
-      kernels::load(v, squares + i);
-      w *= shrink;
-      g = g + decay * w;
-      m += keep1 * (g - m);
-      v = beta2 * v + keep2 * g * g;
-      w -= lr * m / (detail::root_of(v) / root + eps);
-      kernels::store(m, means + i);
-      kernels::store(v, squares + i);
-      kernels::store(w, weights + i);
-    });
+    detail::for_lanes(
+        u.size, [=, weights = u.weights, grads = u.grads, means = u.slots[0], squares = u.slots[1]]<class V>(V, std::int64_t i) {
+          V w, g, m, v;
+          kernels::load(w, weights + i);
+          kernels::load(g, grads + i);
+          kernels::load(m, means + i);
+          kernels::load(v, squares + i);
+          w *= shrink;
+          g = g + decay * w;
+          m += keep1 * (g - m);
+          v = beta2 * v + keep2 * g * g;
+          w -= lr * m / (detail::root_of(v) / root + eps);
+          kernels::store(m, means + i);
+          kernels::store(v, squares + i);
+          kernels::store(w, weights + i);
+        });
   };
   return rule;
 }

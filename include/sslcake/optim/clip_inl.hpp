@@ -32,7 +32,8 @@ namespace detail {
 inline std::vector<kernels::cuda::TensorPair> pairs_of(Gradients& grads) {
   std::vector<kernels::cuda::TensorPair> pairs;
   for (auto& g : grads.tensors) {
-    if (g.device() != Device::cuda) fail("grad_norm", "expected all gradients on one device, got some on cuda and one on ", g.device());
+    if (g.device() != Device::cuda)
+      fail("grad_norm", "expected all gradients on one device, got some on cuda and one on ", g.device());
     pairs.push_back({g.mutable_address(), g.address(), g.numel()});
   }
   return pairs;
@@ -44,7 +45,8 @@ SSLCAKE_INLINE Tensor squared_grad_norm(const Parameters& parameters) {
   if (!grads.tensors.empty() && grads.tensors[0].device() == Device::cuda) {
     Tensor sum({}, DType::float64, Device::cuda);
     auto pairs = detail::pairs_of(grads);
-    kernels::cuda::table().optimiser.sum_of_squares(pairs.data(), static_cast<int>(pairs.size()), static_cast<double*>(sum.mutable_address()));
+    kernels::cuda::table().optimiser.sum_of_squares(pairs.data(), static_cast<int>(pairs.size()),
+                                                    static_cast<double*>(sum.mutable_address()));
     return sum;
   }
   std::vector<double> sums(grads.parts.size());
@@ -52,7 +54,8 @@ SSLCAKE_INLINE Tensor squared_grad_norm(const Parameters& parameters) {
     const Tensor& g = grads.tensors[part.item];
     dispatch_real(g.dtype(), "grad_norm", [&](auto zero) {
       const auto* data = g.data<decltype(zero)>() + part.begin;
-      sums[number] = detail::sum_lanes(part.size(), [data](std::int64_t i) { return static_cast<double>(data[i]) * static_cast<double>(data[i]); });
+      sums[number] = detail::sum_lanes(
+          part.size(), [data](std::int64_t i) { return static_cast<double>(data[i]) * static_cast<double>(data[i]); });
     });
   });
   double sum = 0;

@@ -13,11 +13,13 @@ namespace sslcake::inline v0::optim {
 
 SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weights, double decay) {
   detail::checked("ema_update", "decay", decay, 0, 1);
-  if (average.size() != weights.size()) fail("ema_update", "expected as many tensors in both lists, got ", average.size(), " and ", weights.size());
+  if (average.size() != weights.size())
+    fail("ema_update", "expected as many tensors in both lists, got ", average.size(), " and ", weights.size());
   for (std::size_t k = 0; k < average.size(); ++k) {
     const auto &a = average[k], &w = weights[k];
     if (a.name != w.name || !(a.tensor.shape() == w.tensor.shape()) || a.tensor.dtype() != w.tensor.dtype())
-      fail("ema_update", "expected equal names, shapes and types, got ", a.name, " ", a.tensor.shape(), " and ", w.name, " ", w.tensor.shape());
+      fail("ema_update", "expected equal names, shapes and types, got ", a.name, " ", a.tensor.shape(), " and ", w.name, " ",
+           w.tensor.shape());
   }
   std::vector<std::int64_t> sizes;
   std::vector<std::pair<float*, const float*>> moved;

@@ -11,7 +11,8 @@ SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
   detail::checked("LARS", "momentum", options.momentum, 0, 1);
   if (options.nesterov && options.momentum == 0) fail("LARS", "expected momentum above 0 with nesterov, got 0");
   detail::checked("LARS", "trust_coefficient", options.trust_coefficient, 0, 1e6);
-  Rule rule{.name = "lars", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
+  Rule rule{
+      .name = "lars", .lr = options.lr, .weight_decay = options.weight_decay, .decay_norm_and_bias = options.decay_norm_and_bias};
   rule.slots = {"momentum"};
   rule.settings = concat("momentum ", detail::exact(options.momentum), options.nesterov ? " nesterov" : "",
                          ", trust coefficient ", detail::exact(options.trust_coefficient));
@@ -35,8 +36,10 @@ SSLCAKE_INLINE Rule LARS::rule(const LARSOptions& options) {
   rule.update = [options](const Update& u) {
     double rate = u.lr;
     if (u.sums[0] > 0 && u.sums[1] > 0) rate *= options.trust_coefficient * std::sqrt(u.sums[0]) / std::sqrt(u.sums[1]);
-    const auto momentum = static_cast<float>(options.momentum), lr = static_cast<float>(rate), decay = static_cast<float>(u.weight_decay);
-    detail::for_lanes(u.size, [=, nesterov = options.nesterov, weights = u.weights, grads = u.grads, velocity = u.slots[0]]<class V>(V, std::int64_t i) {
+    const auto momentum = static_cast<float>(options.momentum), lr = static_cast<float>(rate),
+               decay = static_cast<float>(u.weight_decay);
+    detail::for_lanes(u.size, [=, nesterov = options.nesterov, weights = u.weights, grads = u.grads,
+                               velocity = u.slots[0]]<class V>(V, std::int64_t i) {
       V w, g, v;
       kernels::load(w, weights + i);
       kernels::load(g, grads + i);

@@ -19,8 +19,9 @@ class OptionReader {
   }
   void finish() const {
     const std::pair<const char*, bool> all[] = {
-        {"momentum", left_.momentum.has_value()}, {"nesterov", left_.nesterov.has_value()}, {"beta1", left_.beta1.has_value()},
-        {"beta2", left_.beta2.has_value()}, {"eps", left_.eps.has_value()}, {"trust_coefficient", left_.trust_coefficient.has_value()}};
+        {"momentum", left_.momentum.has_value()}, {"nesterov", left_.nesterov.has_value()},
+        {"beta1", left_.beta1.has_value()},       {"beta2", left_.beta2.has_value()},
+        {"eps", left_.eps.has_value()},           {"trust_coefficient", left_.trust_coefficient.has_value()}};
     for (const auto& [option, given] : all)
       if (given) fail("optim::make", "the optimiser ", name_, " has no option ", option);
   }

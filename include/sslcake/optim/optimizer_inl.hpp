@@ -56,10 +56,14 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
       if (p.buffer) continue;
       if (!p.tensor.defined() || p.tensor.dtype() != DType::float32)
         fail(where, "expected float32 parameters, got ", p.name, " of type ", p.tensor.dtype());
-      if (!p.tensor.requires_grad()) fail(where, "parameter ", p.name, " takes no gradient; leave it out, or call set_requires_grad()");
-      if (!names.insert(p.name).second) fail(where, "two parameters are named ", p.name, "; put a prefix before the names of one module");
-      if (p.tensor.numel() > 0 && !numbers.insert(p.tensor.address()).second) fail(where, "parameter ", p.name, " was given twice");
-      Shared::Entry entry{p, group.lr_scale, p.norm_or_bias && !rule.decay_norm_and_bias && !group.weight_decay ? 0.0 : decay, {}};
+      if (!p.tensor.requires_grad())
+        fail(where, "parameter ", p.name, " takes no gradient; leave it out, or call set_requires_grad()");
+      if (!names.insert(p.name).second)
+        fail(where, "two parameters are named ", p.name, "; put a prefix before the names of one module");
+      if (p.tensor.numel() > 0 && !numbers.insert(p.tensor.address()).second)
+        fail(where, "parameter ", p.name, " was given twice");
+      Shared::Entry entry{
+          p, group.lr_scale, p.norm_or_bias && !rule.decay_norm_and_bias && !group.weight_decay ? 0.0 : decay, {}};
       for (std::size_t i = 0; i < rule.slots.size(); ++i) entry.slots.push_back(zeros_like(p.tensor));
       shared_->entries.push_back(std::move(entry));
     }
@@ -91,8 +95,8 @@ SSLCAKE_INLINE void Optimizer::step_on_cuda(const Tensor& guard) {
     const auto step_number = ++steps[i];
     if (grad.numel() == 0) continue;
     if (e.parameter.tensor.device() != Device::cuda || grad.device() != Device::cuda)
-      fail(name(), "expected all parameters and gradients on one device, got ", e.parameter.name, " on ", e.parameter.tensor.device(),
-           " and its gradient on ", grad.device());
+      fail(name(), "expected all parameters and gradients on one device, got ", e.parameter.name, " on ",
+           e.parameter.tensor.device(), " and its gradient on ", grad.device());
     Update u;
     u.size = grad.numel();
     u.lr = lr * e.lr_scale;

@@ -18,12 +18,14 @@ SSLCAKE_INLINE double cosine_between(double from, double to, std::int64_t step, 
 
 SSLCAKE_INLINE double Schedule::factor(std::int64_t step, std::int64_t steps, std::int64_t warmup) const {
   if (step < 0 || warmup < 0 || steps < warmup)
-    fail("Schedule", "expected step >= 0 and 0 <= warm-up <= steps, got step ", step, ", warm-up ", warmup, " and ", steps, " steps");
+    fail("Schedule", "expected step >= 0 and 0 <= warm-up <= steps, got step ", step, ", warm-up ", warmup, " and ", steps,
+         " steps");
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
   switch (kind) {
     case Kind::constant: return 1;
     case Kind::step:
-      if (period < 1 || !(gamma >= 0)) fail("Schedule", "expected a step schedule with period >= 1 and gamma >= 0, got ", period, " and ", gamma);
+      if (period < 1 || !(gamma >= 0))
+        fail("Schedule", "expected a step schedule with period >= 1 and gamma >= 0, got ", period, " and ", gamma);
       return std::pow(gamma, static_cast<double>((std::min(step, std::max(steps - 1, warmup)) - warmup) / period));
     case Kind::cosine: return cosine_between(1, final_factor, step - warmup, steps - warmup);
   }

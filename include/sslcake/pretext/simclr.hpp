@@ -38,7 +38,8 @@ class SimCLR {
         options_(options) {
     if (!(options_.temperature > 0 && options_.temperature < 1e6f))
       fail("SimCLR", "expected a temperature above 0 and below 1e6, got ", options_.temperature);
-    if (options_.hidden < 0) fail("SimCLR", "expected a hidden width of at least 1, or 0 for the encoder's, got ", options_.hidden);
+    if (options_.hidden < 0)
+      fail("SimCLR", "expected a hidden width of at least 1, or 0 for the encoder's, got ", options_.hidden);
   }
 
   /// Two independent draws of the same recipe.

@@ -104,8 +104,8 @@ auto in_module(const char* name, F&& forward) {
   return forward();
 }
 
-/// Share of the rows of logits (N,C) whose largest entry (the first of equals, the first NaN if there is one) is the label's (N): one element, on their device
-/// (there float32), so that nobody waits for it.
+/// Share of the rows of logits (N,C) whose largest entry (the first of equals, the first NaN if there is one) is the label's (N):
+/// one element, on their device (there float32), so that nobody waits for it.
 inline Tensor top1(const Tensor& logits, const Tensor& labels) {
   if (logits.rank() != 2) fail("accuracy", "expected logits (N,C), got ", logits.shape());
   const std::int64_t n = logits.dim(0), classes = logits.dim(1);

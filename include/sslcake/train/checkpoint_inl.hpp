@@ -184,7 +184,8 @@ SSLCAKE_INLINE std::string changed_surroundings(const Checkpoint& checkpoint, De
   for (const auto& [key, now] : here) {
     const auto before = checkpoint.facts.find(key);
     if (before != checkpoint.facts.end() && before->second != now)
-      changes += concat(changes.empty() ? "; no longer bit for bit: " : ", ", key, " ", before->second, " before and ", now, " now");
+      changes +=
+          concat(changes.empty() ? "; no longer bit for bit: " : ", ", key, " ", before->second, " before and ", now, " now");
   }
   return changes;
 }

@@ -74,8 +74,9 @@ inline void expect_same_tensors(const Parameters& begun, const Parameters& now) 
     return a.name == b.name && a.tensor.address() == b.tensor.address();
   });
   if (!same)
-    fail("fit", "expected before_epoch to leave the task its tensors, got other ones in modules(), which no optimiser would train; "
-                "to reset a head, copy new numbers into the old one: head.load_state(io::to_state_dict(fresh.state()))");
+    fail("fit",
+         "expected before_epoch to leave the task its tensors, got other ones in modules(), which no optimiser would train; "
+         "to reset a head, copy new numbers into the old one: head.load_state(io::to_state_dict(fresh.state()))");
 }
 
 /// How far the embeddings of a batch are spread out; one picture alone, or none, is not.
@@ -159,8 +160,9 @@ inline bool finite_bits(double value) { return all_finite(scalar(value, DType::f
 
 /// Loss and gradients of a batch, in as many pieces as asked; `loss` becomes the mean over the pieces. On the CPU it ends with
 /// the first piece whose loss is not finite.
-inline pretext::Outcome run_pieces(const std::function<pretext::Outcome(const pretext::Batch&, int)>& loss_of, const pretext::Batch& batch,
-                                   int turn, std::int64_t pieces, DType precision, Device device, bool check_names, Tensor& loss) {
+inline pretext::Outcome run_pieces(const std::function<pretext::Outcome(const pretext::Batch&, int)>& loss_of,
+                                   const pretext::Batch& batch, int turn, std::int64_t pieces, DType precision, Device device,
+                                   bool check_names, Tensor& loss) {
   std::vector<pretext::Outcome> outcomes;
   const std::int64_t rows = batch.view(0).dim(0);
   double sum = 0;

@@ -20,14 +20,16 @@ SSLCAKE_INLINE void check_options(const FitOptions& o, std::int64_t pictures, bo
   if (!(o.average >= 0 && o.average < 1)) fail("fit", "expected average in [0,1), got ", o.average);
   if (o.accumulate < 1) fail("fit", "expected accumulate >= 1, got ", o.accumulate);
   if (o.accumulate > 1 && couples_batch)
-    fail("fit", "expected accumulate = 1, got ", o.accumulate, ": the loss of this task compares the pictures of a batch with each "
+    fail("fit", "expected accumulate = 1, got ", o.accumulate,
+         ": the loss of this task compares the pictures of a batch with each "
          "other, so cutting it would silently mean fewer negatives; use a smaller batch, or a task with couples_batch = false");
   if (o.precision != DType::float32 && o.precision != DType::bfloat16)
     fail("fit", "expected a precision of float32 or bfloat16, got ", o.precision);
   if (o.batch % o.accumulate != 0)
     fail("fit", "expected a batch that is a multiple of accumulate, got ", o.batch, " and ", o.accumulate);
   for (const auto& [key, value] : o.settings)  // they go into checkpoints, which hold Unicode only
-    if (!o.out.empty() && !(io::is_utf8(key) && io::is_utf8(value))) fail("fit", "expected settings in UTF-8, got ", key, " = ", value);
+    if (!o.out.empty() && !(io::is_utf8(key) && io::is_utf8(value)))
+      fail("fit", "expected settings in UTF-8, got ", key, " = ", value);
   if (o.resume && o.out.empty()) fail("fit", "expected an output folder to resume from, got none");
 }
 

@@ -52,7 +52,9 @@ SSLCAKE_INLINE void check_metric_names(const std::vector<pretext::Metric>& metri
     if (!taken.insert(m.name).second)
       fail("fit", "expected metrics with names of their own, got \"", m.name, "\", which ",
            std::count_if(metrics.begin(), metrics.end(), [&](const auto& other) { return other.name == m.name; }) > 1
-               ? "two metrics have" : "the trainer writes itself", "; give it another name in the task's loss() or in the monitor");
+               ? "two metrics have"
+               : "the trainer writes itself",
+           "; give it another name in the task's loss() or in the monitor");
 }
 
 }  // namespace sslcake::inline v0::train

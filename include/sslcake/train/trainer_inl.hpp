@@ -75,7 +75,8 @@ class Run {
 
  private:
   data::LoaderOptions loader_options() const {
-    return {.batch = options_.batch, .seed = options_.seed, .workers = options_.workers, .device = device_, .precision = options_.precision};
+    const auto& o = options_;
+    return {.batch = o.batch, .seed = o.seed, .workers = o.workers, .device = device_, .precision = o.precision};
   }
 
   void open_folder() {
@@ -97,8 +98,7 @@ class Run {
     }
     loader.start(epoch_, epoch_step_);
     pretext::Batch batch;
-    window_start_ = epoch_start_ = monotonic_seconds();
-    window_pictures_ = epoch_pictures_ = 0;
+    window_start_ = epoch_start_ = monotonic_seconds(), window_pictures_ = epoch_pictures_ = 0;
     const double waited_before = loader.waited();
     const auto waited = [&] { return loader.waited() - waited_before; };
     bool stop = false;

@@ -15,7 +15,8 @@ inline void collect(void* out, void* data, int size) {
 inline int both() {
   const std::string pgm = std::string("P5\n2 1\n255\n") + "\x10\x20";
   int width = 0, height = 0, channels = 0;
-  unsigned char* own = stbi_load_from_memory(reinterpret_cast<const unsigned char*>(pgm.data()), static_cast<int>(pgm.size()), &width, &height, &channels, 0);
+  unsigned char* own = stbi_load_from_memory(reinterpret_cast<const unsigned char*>(pgm.data()), static_cast<int>(pgm.size()),
+                                             &width, &height, &channels, 0);
   if (!own || width != 2 || height != 1 || own[1] != 0x20) {
     std::fprintf(stderr, "the program's own stb_image no longer reads PGM\n");
     return 1;

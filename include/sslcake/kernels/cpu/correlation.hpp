@@ -78,7 +78,8 @@ class TilePlan {
   };
   /// Writes the part's tiles, and for pixel r of tile i, at [i·tile_rows + r], where its source begins and at which number
   /// of the result it goes. Tiles are filled up with copies of their last pixel. Returns the number of tiles.
-  std::int64_t fill(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from, std::int64_t* to) const;
+  std::int64_t fill(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from,
+                    std::int64_t* to) const;
 
  private:
   enum class Order { positions, strips, pixels };

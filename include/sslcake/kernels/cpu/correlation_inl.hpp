@@ -110,8 +110,8 @@ SSLCAKE_INLINE void TilePlan::list_steps() {
     }
 }
 
-SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* source, float* scratch, Tile* tiles, const float** from,
-                                           std::int64_t* to) const {
+SSLCAKE_INLINE std::int64_t TilePlan::fill(std::int64_t part, const float* source, float* scratch, Tile* tiles,
+                                           const float** from, std::int64_t* to) const {
   if (order_ == Order::positions) return fill_positions(part, source, tiles, from, to);
   if (order_ == Order::strips) return fill_strip(part, source, scratch, tiles, from, to);
   const std::int64_t pixels = c_.images * c_.rows * c_.columns;

@@ -12,7 +12,8 @@ namespace sslcake::inline v0::kernels::gelu_loops {
 
 /// Φ(x) and φ(x).
 template <int lanes>
-SSLCAKE_ALWAYS_INLINE void normal(const typename vectors::Lanes<lanes>::Float& x, typename vectors::Lanes<lanes>::Float& distribution,
+SSLCAKE_ALWAYS_INLINE void normal(const typename vectors::Lanes<lanes>::Float& x,
+                                  typename vectors::Lanes<lanes>::Float& distribution,
                                   typename vectors::Lanes<lanes>::Float& density) {
   using Float = typename vectors::Lanes<lanes>::Float;
   const Float zero{}, size = x < zero ? -x : x;
@@ -95,7 +96,8 @@ struct Reference {
     for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * distribution(x[i]);
   }
   static void gradients(std::int64_t n, const float* x, const float* dy, float* dx) {
-    for (std::int64_t i = 0; i < n; ++i) dx[i] = dy[i] * (distribution(x[i]) + x[i] * 0.398942280f * std::exp(-0.5f * x[i] * x[i]));
+    for (std::int64_t i = 0; i < n; ++i)
+      dx[i] = dy[i] * (distribution(x[i]) + x[i] * 0.398942280f * std::exp(-0.5f * x[i] * x[i]));
   }
   static constexpr Table table{values, gradients};
 };

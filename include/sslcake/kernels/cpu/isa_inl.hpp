@@ -52,7 +52,8 @@ inline Isa first_choice() {
   for (const Isa one : every_isa) {
     if (wanted && wanted == std::string(name_of(one))) {
       if (supports(one)) return one;
-      fail("kernels", "SSLCAKE_KERNELS asks for ", wanted, ", which this CPU or its operating system does not offer; possible here: ", supported_names());
+      fail("kernels", "SSLCAKE_KERNELS asks for ", wanted,
+           ", which this CPU or its operating system does not offer; possible here: ", supported_names());
     }
     if (supports(one)) best = one;
   }

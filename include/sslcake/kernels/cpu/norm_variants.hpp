@@ -63,33 +63,37 @@ struct Reference {
 };
 
 /// Defines a struct template `name` with the same functions for the instruction set of `target`, on vectors of `bytes`.
-#define SSLCAKE_NORM_LOOPS(name, target, bytes)                                                                                            \
-  template <class S>                                                                                                                       \
-  struct name {                                                                                                                            \
-    template <bool relu, bool residual>                                                                                                    \
-    using A = Affine<S, relu, residual>;                                                                                                   \
-    template <MaskBy by>                                                                                                                   \
-    using D = GradSums<S, by>;                                                                                                             \
-    using G = GradApply<S, MaskBy::recomputing>;                                                                                           \
-    target static void moments(std::int64_t rows, const Moments<S>& s) { sweep<bytes, compute_t<S>>(rows, s.width, s); }                   \
-    target static void affine(std::int64_t rows, const A<false, false>& s, bool relu) {                                                    \
-      if (relu && s.residual) sweep<bytes, compute_t<S>>(rows, s.width, A<true, true>{s.width, s.x, s.scale, s.shift, s.residual, s.y});   \
-      else if (relu) sweep<bytes, compute_t<S>>(rows, s.width, A<true, false>{s.width, s.x, s.scale, s.shift, nullptr, s.y});              \
-      else if (s.residual) sweep<bytes, compute_t<S>>(rows, s.width, A<false, true>{s.width, s.x, s.scale, s.shift, s.residual, s.y});     \
-      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                                   \
-    }                                                                                                                                      \
-    target static void grad_sums(std::int64_t rows, const D<MaskBy::none>& s) {                                                            \
-      if (s.mask.result)                                                                                                                   \
-        sweep<bytes, compute_t<S>>(rows, s.width, D<MaskBy::result>{s.width, s.dy, s.x, s.mean, s.mask, s.masked, s.sum, s.product});      \
-      else if (s.mask.scale)                                                                                                               \
-        sweep<bytes, compute_t<S>>(rows, s.width, D<MaskBy::recomputing>{s.width, s.dy, s.x, s.mean, s.mask, s.masked, s.sum, s.product}); \
-      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                                   \
-    }                                                                                                                                      \
-    target static void grad_apply(std::int64_t rows, const GradApply<S, MaskBy::none>& s) {                                                \
-      if (s.mask.scale) sweep<bytes, compute_t<S>>(rows, s.width, G{s.width, s.dy, s.x, s.mean, s.mask, s.a, s.b, s.d, s.dx});             \
-      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                                   \
-    }                                                                                                                                      \
-    static constexpr Table<S> table{moments, affine, grad_sums, grad_apply};                                                               \
+#define SSLCAKE_NORM_LOOPS(name, target, bytes)                                                                                \
+  template <class S>                                                                                                           \
+  struct name {                                                                                                                \
+    template <bool relu, bool residual>                                                                                        \
+    using A = Affine<S, relu, residual>;                                                                                       \
+    template <MaskBy by>                                                                                                       \
+    using D = GradSums<S, by>;                                                                                                 \
+    using G = GradApply<S, MaskBy::recomputing>;                                                                               \
+    target static void moments(std::int64_t rows, const Moments<S>& s) { sweep<bytes, compute_t<S>>(rows, s.width, s); }       \
+    target static void affine(std::int64_t rows, const A<false, false>& s, bool relu) {                                        \
+      if (relu && s.residual)                                                                                                  \
+        sweep<bytes, compute_t<S>>(rows, s.width, A<true, true>{s.width, s.x, s.scale, s.shift, s.residual, s.y});             \
+      else if (relu) sweep<bytes, compute_t<S>>(rows, s.width, A<true, false>{s.width, s.x, s.scale, s.shift, nullptr, s.y});  \
+      else if (s.residual)                                                                                                     \
+        sweep<bytes, compute_t<S>>(rows, s.width, A<false, true>{s.width, s.x, s.scale, s.shift, s.residual, s.y});            \
+      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                       \
+    }                                                                                                                          \
+    target static void grad_sums(std::int64_t rows, const D<MaskBy::none>& s) {                                                \
+      if (s.mask.result)                                                                                                       \
+        sweep<bytes, compute_t<S>>(rows, s.width,                                                                              \
+                                   D<MaskBy::result>{s.width, s.dy, s.x, s.mean, s.mask, s.masked, s.sum, s.product});         \
+      else if (s.mask.scale)                                                                                                   \
+        sweep<bytes, compute_t<S>>(rows, s.width,                                                                              \
+                                   D<MaskBy::recomputing>{s.width, s.dy, s.x, s.mean, s.mask, s.masked, s.sum, s.product});    \
+      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                       \
+    }                                                                                                                          \
+    target static void grad_apply(std::int64_t rows, const GradApply<S, MaskBy::none>& s) {                                    \
+      if (s.mask.scale) sweep<bytes, compute_t<S>>(rows, s.width, G{s.width, s.dy, s.x, s.mean, s.mask, s.a, s.b, s.d, s.dx}); \
+      else sweep<bytes, compute_t<S>>(rows, s.width, s);                                                                       \
+    }                                                                                                                          \
+    static constexpr Table<S> table{moments, affine, grad_sums, grad_apply};                                                   \
   }
 
 SSLCAKE_NORM_LOOPS(Portable, , 16);

@@ -1,5 +1,5 @@
-// The reference kernels: the shortest correct text, on Eigen or as plain loops (SSLCAKE_EIGEN). Tuned variants are tested against it, float64 always
-// uses it, and so does every CPU for which there is nothing better.
+// The reference kernels: the shortest correct text, on Eigen or as plain loops (SSLCAKE_EIGEN). Tuned variants are tested against
+// it, float64 always uses it, and so does every CPU for which there is nothing better.
 #pragma once
 
 #include <cstdint>

@@ -112,7 +112,8 @@ SSLCAKE_INLINE void RowPlan::choose_group(bool paired) {
 }
 
 SSLCAKE_INLINE RowPlan::Part RowPlan::part(std::int64_t index) const {
-  const std::int64_t blocks = index % block_parts_, rows = index / block_parts_ % row_parts_, images = index / block_parts_ / row_parts_;
+  const std::int64_t blocks = index % block_parts_, rows = index / block_parts_ % row_parts_,
+                     images = index / block_parts_ / row_parts_;
   return {images * group(), c_.rows * rows / row_parts_, c_.rows * (rows + 1) / row_parts_, row_blocks_ * blocks / block_parts_,
           row_blocks_ * (blocks + 1) / block_parts_};
 }
@@ -127,7 +128,8 @@ SSLCAKE_INLINE std::int64_t RowPlan::source_row(const Part& part, std::int64_t r
 
 SSLCAKE_INLINE bool RowPlan::inside(std::size_t tap, std::int64_t p, std::int64_t b) const { return kind_has(kind(p, b), tap); }
 SSLCAKE_INLINE std::int64_t RowPlan::kind(std::int64_t p, std::int64_t b) const {
-  return row_kind_[static_cast<std::size_t>(p)] * static_cast<std::int64_t>(column_kinds_.size()) + column_kind_[static_cast<std::size_t>(b)];
+  return row_kind_[static_cast<std::size_t>(p)] * static_cast<std::int64_t>(column_kinds_.size()) +
+         column_kind_[static_cast<std::size_t>(b)];
 }
 SSLCAKE_INLINE bool RowPlan::kind_has(std::int64_t kind, std::size_t tap) const {
   const auto at = static_cast<std::size_t>(kind);

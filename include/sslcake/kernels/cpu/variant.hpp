@@ -26,9 +26,10 @@ struct Variant {
                           const float* center, double* sum, double* sum_sq) = nullptr;
   void (*conv2d_winograd_weight_grad)(const ConvShape& shape, const float* x, const float* dy, float* dw) = nullptr;
   // The same with pictures stored as bfloat16.
-  void (*conv2d_winograd_bfloat16)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, bfloat16* result,
-                                   const float* center, double* sum, double* sum_sq) = nullptr;
-  void (*conv2d_winograd_weight_grad_bfloat16)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy, float* dw) = nullptr;
+  void (*conv2d_winograd_bfloat16)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w,
+                                   bfloat16* result, const float* center, double* sum, double* sum_sq) = nullptr;
+  void (*conv2d_winograd_weight_grad_bfloat16)(const ConvShape& shape, const bfloat16* x, const bfloat16* dy,
+                                               float* dw) = nullptr;
   // Products of bfloat16 pairs, where there is an instruction for them; forward pass (with a bias or sums) and input gradient
   // for an even number of source channels in each group.
   void (*conv2d_pairs)(const ConvShape& shape, bool input_grad, const bfloat16* source, const float* w, const float* bias,

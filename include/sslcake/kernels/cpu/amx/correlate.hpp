@@ -19,9 +19,9 @@ struct Epilogue {
 };
 
 /// Rounds the block's rows to where they go (`at`, -1: nowhere), columns [0, width), and adds them to the sums of its channels.
-SSLCAKE_TILES_TARGET SSLCAKE_NOINLINE inline void finish(const float* sums, std::int64_t rows, std::int64_t width, const std::int64_t* at,
-                                                         const float* bias, const float* center, float* first, float* second,
-                                                         bool streams, bfloat16* result) {
+SSLCAKE_TILES_TARGET SSLCAKE_NOINLINE inline void finish(const float* sums, std::int64_t rows, std::int64_t width,
+                                                         const std::int64_t* at, const float* bias, const float* center,
+                                                         float* first, float* second, bool streams, bfloat16* result) {
   using Tiles = SSLCAKE_TILES_POLICY;
   Vector shift[2] = {}, middle[2] = {}, total[2] = {}, squares[2] = {};
   SSLCAKE_UNROLL
@@ -77,7 +77,8 @@ class TiledCorrelation {
     for (std::size_t kind = 0; kind < steps_.size(); ++kind)
       for (std::size_t t = 0; t < c_.taps.size(); ++t)
         for (std::int64_t k = 0; k < w.steps && plan_.kind_has(static_cast<std::int64_t>(kind), t); ++k)
-          steps_[kind].push_back({(plan_.shift(t) * depth_ + 32 * k) * 2, ((patches ? 0 : c_.taps[t].weight) * w.steps + k) * 2048});
+          steps_[kind].push_back(
+              {(plan_.shift(t) * depth_ + 32 * k) * 2, ((patches ? 0 : c_.taps[t].weight) * w.steps + k) * 2048});
     for (const auto& steps : steps_) rounds_ = std::max(rounds_, units(static_cast<std::int64_t>(steps.size()), most_steps));
   }
 

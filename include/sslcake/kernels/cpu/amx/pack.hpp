@@ -151,8 +151,8 @@ inline void fill(const Filling& f, const detail::RowPlan::Part& part, bfloat16* 
       if (as_they_are) {
         const std::int64_t column = plan.source_column(slot, part.block_begin * detail::RowPlan::block);
         const bfloat16* image = f.source + part.image * f.geometry.height * f.geometry.width * whole;
-        detail::copy_bordered(reinterpret_cast<const float*>(image), f.geometry.height, f.geometry.width, whole / 2, row, row + 1, column,
-                              column + pitch, reinterpret_cast<float*>(to));
+        detail::copy_bordered(reinterpret_cast<const float*>(image), f.geometry.height, f.geometry.width, whole / 2, row, row + 1,
+                              column, column + pitch, reinterpret_cast<float*>(to));
         continue;
       }
       for (std::int64_t e = 0; e < pitch; ++e, to += f.depth) {
@@ -177,7 +177,8 @@ inline void fill_pairs(const Filling& f, const detail::RowPlan::Part& part, bflo
         const bfloat16* first = numbers_of(f, plan.pixel(part, row, slot, e), room.data());
         const bfloat16* second = numbers_of(f, plan.pixel(part, row, slot, e + 1), room.data() + whole);
         interleave(first, second, f.count, to);
-        std::memset(static_cast<void*>(to + 2 * f.count), 0, sizeof(bfloat16) * static_cast<std::size_t>(2 * (f.depth - f.count)));
+        std::memset(static_cast<void*>(to + 2 * f.count), 0,
+                    sizeof(bfloat16) * static_cast<std::size_t>(2 * (f.depth - f.count)));
       }
     }
   }

@@ -4,8 +4,8 @@
 // Counted, not measured (this text has not run on hardware): a step is 32 long and makes 4 products from 4 loads,
 // 32·32·32 = 32,768 multiply-adds from 4 KB. TDPBF16PS starts every 16 cycles, so a step takes at least 64; TILELOADD starts
 // every 8, so the loads take 32 and hide behind the products if they hit the first cache. From the second they would need 64
-// bytes per cycle, which is all that it promises: one of the factors must come from the first. Hence blocks of `most_steps` along the
-// sum: a panel of the right factor is 2 KB · 12 = 24 KB and serves all blocks of a part, the left factor streams from the
+// bytes per cycle, which is all that it promises: one of the factors must come from the first. Hence blocks of `most_steps` along
+// the sum: a panel of the right factor is 2 KB · 12 = 24 KB and serves all blocks of a part, the left factor streams from the
 // second cache at 32 bytes per cycle. Between blocks the sums go through memory, 8 KB for every 12 · 64 cycles: 11 bytes per
 // cycle more. (Intel 64 and IA-32 Architectures Optimization Reference Manual, chapter on AMX.)
 #if defined(SSLCAKE_TILES_NAMESPACE)
@@ -65,8 +65,8 @@ SSLCAKE_NOINLINE void run_block(const Step* step, std::int64_t count, const Fact
 }
 
 /// The same for the tiles that `rows` x `columns` results (of 32 x 32) need.
-inline void run_block(std::int64_t rows, std::int64_t columns, const Step* step, std::int64_t count, const Factors& at, float* sums,
-                      bool accumulate) {
+inline void run_block(std::int64_t rows, std::int64_t columns, const Step* step, std::int64_t count, const Factors& at,
+                      float* sums, bool accumulate) {
   if (rows > 16 && columns > 16) return run_block<2, 2>(step, count, at, sums, accumulate);
   if (rows > 16) return run_block<2, 1>(step, count, at, sums, accumulate);
   if (columns > 16) return run_block<1, 2>(step, count, at, sums, accumulate);

@@ -6,11 +6,11 @@
 //
 //   a[32 outputs][step][two tiles][16 outputs][32 pixels]      b[row][remainder][pair of elements][channels + pad][2]
 //
-// Counted: a block of 32x32 weights takes 4 KB and 64 cycles per step of 32 pixels, as in product.hpp. A part of the work owns at most
-// 128 x 128 channels (256 x 256 of 1x1 kernels) and passes over its pixels in blocks of 512; the 16 steps of x for 32 channels
-// (32 KB) stay in the first cache while the outputs pass, dy streams from the second, and so do the sums: 8 KB per 16 · 64
-// cycles. x is packed once per part of the outputs, dy once per part of the inputs; turning 32 outputs of a step takes some 200
-// cycles, three blocks' products, which a 1x1 kernel of few channels feels and a 3x3 one does not. None of this was measured.
+// Counted: a block of 32x32 weights takes 4 KB and 64 cycles per step of 32 pixels, as in product.hpp. A part of the work owns at
+// most 128 x 128 channels (256 x 256 of 1x1 kernels) and passes over its pixels in blocks of 512; the 16 steps of x for 32
+// channels (32 KB) stay in the first cache while the outputs pass, dy streams from the second, and so do the sums: 8 KB per 16 ·
+// 64 cycles. x is packed once per part of the outputs, dy once per part of the inputs; turning 32 outputs of a step takes some
+// 200 cycles, three blocks' products, which a 1x1 kernel of few channels feels and a 3x3 one does not. None of this was measured.
 // What it costs besides: a not-a-number or an infinite pixel can spoil the weights of all taps of its channel, not only of
 // those that see it, as it meets zeros where a block is filled up.
 //
@@ -23,13 +23,21 @@ class TiledWeightGrad {
  public:
   /// Of one group, at whose first channels x and dy begin.
   TiledWeightGrad(const ConvShape& s, const bfloat16* x, const bfloat16* dy)
-      : whole_(detail::forward_correlation(s, false)), patches_(detail::takes_patches(whole_)),
-        c_(patches_ ? detail::patches(whole_) : detail::flattened(whole_)), x_(x), dy_(dy), outputs_(s.group_o()), columns_(c_.source_channels),
-        taps_(static_cast<std::int64_t>(c_.taps.size())), most_units_(taps_ == 1 ? 8 : 4), o_parts_(units(units(outputs_, 32), most_units_)),
+      : whole_(detail::forward_correlation(s, false)),
+        patches_(detail::takes_patches(whole_)),
+        c_(patches_ ? detail::patches(whole_) : detail::flattened(whole_)),
+        x_(x),
+        dy_(dy),
+        outputs_(s.group_o()),
+        columns_(c_.source_channels),
+        taps_(static_cast<std::int64_t>(c_.taps.size())),
+        most_units_(taps_ == 1 ? 8 : 4),
+        o_parts_(units(units(outputs_, 32), most_units_)),
         c_parts_(units(units(columns_, 32), most_units_)),
         // A pad of 16 numbers, or all pairs' lines of some channels would meet in a few sets of the first cache.
         depth_(std::min(units(columns_, 32), most_units_) * 32 + 16),
-        plan_(c_, {.channels = depth_, .blocks = 16, .paired = true}), reader_(whole_) {
+        plan_(c_, {.channels = depth_, .blocks = 16, .paired = true}),
+        reader_(whole_) {
     // Adding up private matrices costs as much as some hundred pixels each, and memory: 16 MB at most.
     const std::int64_t pixels = s.n * s.oh() * s.ow();
     while (o_parts_ * c_parts_ * pixel_parts_ < 32 && 2 * pixel_parts_ <= plan_.parts() && 4096 * pixel_parts_ <= pixels &&
@@ -80,7 +88,8 @@ class TiledWeightGrad {
         list_steps(part, static_cast<std::size_t>(tap), steps);
         for (std::int64_t c = 0; c < c_count; ++c)
           for (std::int64_t o = 0; o < o_count; ++o, to += 1024)
-            run_block(outputs_ - 32 * (o_begin + o), columns_ - 32 * (c_begin + c), steps.data(), static_cast<std::int64_t>(steps.size()),
+            run_block(outputs_ - 32 * (o_begin + o), columns_ - 32 * (c_begin + c), steps.data(),
+                      static_cast<std::int64_t>(steps.size()),
                       {a.data() + o * panel, b.data() + 64 * c, 64, 1024, 4 * depth_, 64}, to, index > begin);
       }
     }

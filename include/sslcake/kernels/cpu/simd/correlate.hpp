@@ -102,8 +102,9 @@ inline void add_sums(const Epilogue& to, std::int64_t part, const detail::TilePl
 
 /// result[at[p]] .. = rows[p] (+ bias), rounded to bfloat16: V vectors of every pixel; past the caches if `streams`.
 template <int V, bool streams>
-SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void round_columns(const detail::TilePlan::Tile* tiles, std::int64_t count, float* const* rows,
-                                                        const std::int64_t* at, const float* bias, bfloat16* result) {
+SSLCAKE_SIMD_TARGET SSLCAKE_NOINLINE void round_columns(const detail::TilePlan::Tile* tiles, std::int64_t count,
+                                                        float* const* rows, const std::int64_t* at, const float* bias,
+                                                        bfloat16* result) {
   Vector shift[V] = {};
   SSLCAKE_UNROLL
   for (int v = 0; v < V; ++v)
@@ -190,7 +191,8 @@ void correlate_part(const detail::Correlation& c, const detail::TilePlan& plan, 
           in.taps = steps.data() + t;
           in.tap_count = have - t < tap_block ? have - t : tap_block;
           in.rows = from.data() + i * tile_rows;
-          run_tile<pairs>(in, to.data() + i * tile_rows, column, tiles[i].count, pairs ? static_cast<int>(width) : w.width(j), accumulate);
+          run_tile<pairs>(in, to.data() + i * tile_rows, column, tiles[i].count, pairs ? static_cast<int>(width) : w.width(j),
+                          accumulate);
         }
       }
     if (epilogue.partial) add_sums(epilogue, part, tiles.data(), count, to.data(), column, channel, w.width(j));

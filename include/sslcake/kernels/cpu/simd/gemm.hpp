@@ -57,7 +57,8 @@ inline void pack_columns(detail::View a, std::int64_t m, std::int64_t k, std::in
     const float* from = a.data + p * a.column;
     if (p + rows_ahead < k) prefetch_row(from + rows_ahead * a.column, m);
     for (std::int64_t i = 0; i < whole; ++i) std::memcpy(out + i * pitch, from + i * tile_rows, sizeof(float) * tile_rows);
-    for (std::int64_t r = 0; rest > 0 && r < tile_rows; ++r) out[whole * pitch + r] = r < rest ? from[whole * tile_rows + r] : 0.0f;
+    for (std::int64_t r = 0; rest > 0 && r < tile_rows; ++r)
+      out[whole * pitch + r] = r < rest ? from[whole * tile_rows + r] : 0.0f;
   }
 }
 
@@ -130,7 +131,8 @@ struct GemmGrid {
           // Numbers moved: each part of the columns reads A, each part of the rows copies B, and parts of the depth are
           // written, read and added up. Too few parts leave threads idle.
           const double sums = z > 1 ? 3.0 * static_cast<double>(z * m * n) : 0;
-          const double moved = static_cast<double>(k) * (static_cast<double>(m * x) * (copies_rows ? 1.0 : 0.5) + static_cast<double>(n * y));
+          const double moved =
+              static_cast<double>(k) * (static_cast<double>(m * x) * (copies_rows ? 1.0 : 0.5) + static_cast<double>(n * y));
           const double lack = x * y * z < enough ? static_cast<double>(enough) / static_cast<double>(x * y * z) : 1.0;
           const double cost = (moved + sums) * lack * lack;
           if (least == 0 || cost < least) least = cost, rows = y, columns = x, depth = z;

@@ -73,7 +73,9 @@ inline void conv2d_pairs(const ConvShape& s, bool input_grad, const bfloat16* so
   } else {
     const detail::Correlation c = detail::forward_correlation(paired, windows);
     if (sum) correlate_sums<true>(c, packed, pairs, result, center, sum, sum_sq);
-    else correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result, {.bias = bias, .streams = streams_results(c, packed, result)});
+    else
+      correlate<true>(c, detail::TilePlan(c, tile_rows), packed, pairs, result,
+                      {.bias = bias, .streams = streams_results(c, packed, result)});
   }
 }
 
@@ -86,8 +88,13 @@ class PairedWeightGrad {
   static constexpr std::int64_t x_panel = block / 2 * tile_columns + 16;
 
   PairedWeightGrad(const ConvShape& s, std::int64_t group, const bfloat16* x, const bfloat16* dy)
-      : s_(s), x_(x + group * s.group_c()), dy_(dy + group * s.group_o()), pixels_(s.n * s.oh() * s.ow()),
-        window_(detail::takes_windows(s) && s.pad_w == 0 ? s.kw : 1), taps_(s.taps() / window_), columns_(window_ * s.group_c()) {}
+      : s_(s),
+        x_(x + group * s.group_c()),
+        dy_(dy + group * s.group_o()),
+        pixels_(s.n * s.oh() * s.ow()),
+        window_(detail::takes_windows(s) && s.pad_w == 0 ? s.kw : 1),
+        taps_(s.taps() / window_),
+        columns_(window_ * s.group_c()) {}
   static std::int64_t blocks(const ConvShape& s) { return (s.n * s.oh() * s.ow() + block - 1) / block; }
 
   /// Output channels [o_begin, o_end) of the group, blocks [begin, end); dw is the group's.
@@ -104,7 +111,8 @@ class PairedWeightGrad {
       for (std::int64_t tap = 0; tap < taps_; ++tap) {
         find(first, count, tap, seen.data());
         for (std::int64_t c = 0; c < columns_; c += tile_columns) {
-          const std::int64_t width = columns_ - c < tile_columns ? columns_ - c : tile_columns, step = width > lanes ? tile_columns : lanes;
+          const std::int64_t width = columns_ - c < tile_columns ? columns_ - c : tile_columns,
+                             step = width > lanes ? tile_columns : lanes;
           const std::int64_t which = c / tile_columns % panels_at_once, together = panels_at_once * tile_columns;
           if (which == 0) pack_x(seen.data(), (count + 1) / 2, c, columns_ - c < together ? columns_ - c : together, x.data());
           OuterInput in{nullptr, (count + 1) / 2, nullptr, x.data() + which * x_panel, step};
@@ -131,7 +139,8 @@ class PairedWeightGrad {
   }
 
   /// Channels [c, c + count) of pairs of pixels, in panels.
-  SSLCAKE_SIMD_TARGET static void pack_x(const bfloat16* const* seen, std::int64_t pairs, std::int64_t c, std::int64_t count, float* out) {
+  SSLCAKE_SIMD_TARGET static void pack_x(const bfloat16* const* seen, std::int64_t pairs, std::int64_t c, std::int64_t count,
+                                         float* out) {
     const std::int64_t whole = count / tile_columns, rest = count % tile_columns, step = rest > lanes ? tile_columns : lanes;
     for (std::int64_t p = 0; p < pairs; ++p) {
       const bfloat16 *first = seen[2 * p], *second = seen[2 * p + 1];
@@ -154,7 +163,8 @@ class PairedWeightGrad {
   /// The pixels of x that result pixels [first, first + count) meet at a tap; null in the padding and behind the last.
   void find(std::int64_t first, std::int64_t count, std::int64_t tap, const bfloat16** seen) const {
     const std::int64_t rows = s_.oh(), columns = s_.ow(), kernel_columns = s_.kw / window_;
-    const std::int64_t down = tap / kernel_columns * s_.dilation_h - s_.pad_h, right = tap % kernel_columns * s_.dilation_w - s_.pad_w;
+    const std::int64_t down = tap / kernel_columns * s_.dilation_h - s_.pad_h,
+                       right = tap % kernel_columns * s_.dilation_w - s_.pad_w;
     std::int64_t n = first / (rows * columns), p = first / columns % rows, q = first % columns;
     for (std::int64_t k = 0; k < count; ++k) {
       const std::int64_t i = p * s_.stride_h + down, j = q * s_.stride_w + right;
@@ -182,7 +192,8 @@ inline void conv2d_weight_grad_pairs(const ConvShape& s, const bfloat16* x, cons
   parallel_chunks(grid.count(), [&](std::int64_t part) {
     const std::int64_t z = part % grid.pixel_parts, y = part / grid.pixel_parts % grid.parts_per_group;
     const std::int64_t group = part / grid.pixel_parts / grid.parts_per_group, panels = (s.group_o() + tile_rows - 1) / tile_rows;
-    const std::int64_t o_begin = panels * y / grid.parts_per_group * tile_rows, o_end = panels * (y + 1) / grid.parts_per_group * tile_rows;
+    const std::int64_t o_begin = panels * y / grid.parts_per_group * tile_rows,
+                       o_end = panels * (y + 1) / grid.parts_per_group * tile_rows;
     float* to = grid.pixel_parts > 1 ? partial.data() + z * floats : dw;
     PairedWeightGrad(s, group, x, dy).run(o_begin, o_end < s.group_o() ? o_end : s.group_o(), blocks * z / grid.pixel_parts,
                                           blocks * (z + 1) / grid.pixel_parts, to + group * (floats / s.groups));

@@ -16,7 +16,8 @@ struct Tiles<SSLCAKE_TILE_PAIRS> {
 #else
     Bits pairs;
     __builtin_memcpy(&pairs, &right, sizeof pairs);
-    const Bits upper_left = all & 0xffff0000u, upper_right = pairs & 0xffff0000u, lower_left = all << 16, lower_right = pairs << 16;
+    const Bits upper_left = all & 0xffff0000u, upper_right = pairs & 0xffff0000u, lower_left = all << 16,
+               lower_right = pairs << 16;
     Vector a, b;
     __builtin_memcpy(&a, &upper_left, sizeof a);
     __builtin_memcpy(&b, &upper_right, sizeof b);

@@ -51,7 +51,8 @@ struct BlockRange {
 };
 
 /// dy of one block, channels [o, o + count): panels of tile_rows channels, `panel` numbers apart.
-inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t o, std::int64_t count, std::int64_t panel, float* out) {
+inline void pack_dy(const WeightGrad& job, const BlockRange& block, std::int64_t o, std::int64_t count, std::int64_t panel,
+                    float* out) {
   const ConvShape& s = job.s;
   const std::int64_t ow = s.ow(), pixels = (block.span.row_end - block.span.row_begin) * ow;
   for (std::int64_t n = block.image; n < block.image + block.images; ++n, out += pixels * tile_rows)
@@ -68,7 +69,8 @@ inline std::int64_t panels_held(std::int64_t channels) {
 
 /// x of one block, channels [c, c + count) of a group, in panels `panel` numbers apart: rows of tile_columns numbers, or of
 /// `lanes` in the last where that is enough, zeros behind the last channel.
-inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t c, std::int64_t count, std::int64_t panel, float* out) {
+inline void pack_x(const WeightGrad& job, const BlockRange& block, std::int64_t c, std::int64_t count, std::int64_t panel,
+                   float* out) {
   const ConvShape& s = job.s;
   const std::int64_t step = job.step_w * s.c, whole = count / tile_columns, rest = count % tile_columns;
   const std::int64_t width = rest > lanes ? tile_columns : lanes;
@@ -97,7 +99,8 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
   const std::int64_t o_panels = (o_end - o_begin + tile_rows - 1) / tile_rows, dy_panel = blocks.most_pixels * tile_rows + 16;
   const Workspace<float> dy(o_panels * dy_panel);
   // The last window is read as whole vectors, a little beyond its end.
-  const std::int64_t x_panel = blocks.most_source_pixels * tile_columns + 16;  // apart by a power of two they would share cache sets
+  const std::int64_t x_panel =
+      blocks.most_source_pixels * tile_columns + 16;  // apart by a power of two they would share cache sets
   const Workspace<float> x(job.windows ? blocks.most_source_pixels * s.c + tile_columns : panels_held(job.columns) * x_panel);
   if (job.windows) std::memset(x.data() + x.size() - tile_columns, 0, sizeof(float) * tile_columns);
   for (std::int64_t at = block_begin; at < block_end; ++at) {

@@ -38,7 +38,8 @@ inline void pack_winograd(const ConvShape& s, bool input_grad, const float* w, c
     const std::int64_t row = 9 * s.c, width = panel_width(out.results, j), size = out.depth * width;
     const Workspace<float> taps(9 * size);
     for (std::int64_t tap = 0; tap < 9; ++tap) {
-      const detail::View forward{w + j * tile_columns * row + tap * s.c, 1, row}, turned{w + (8 - tap) * s.c + j * tile_columns, row, 1};
+      const detail::View forward{w + j * tile_columns * row + tap * s.c, 1, row},
+          turned{w + (8 - tap) * s.c + j * tile_columns, row, 1};
       pack_panel(input_grad ? turned : forward, out.depth, out.width(j), width, taps.data() + tap * size);
     }
     const float* from[9];
@@ -50,14 +51,16 @@ inline void pack_winograd(const ConvShape& s, bool input_grad, const float* w, c
 }
 
 /// results (tiles, O) = source (tiles, C) · weights (C, O) at one point, panels [begin, end).
-inline void winograd_product(std::int64_t point, std::int64_t tiles, std::int64_t begin, std::int64_t end, const float* const* rows,
-                             const WinogradBlock& source, const PackedWeights& weights, const WinogradBlock& results) {
+inline void winograd_product(std::int64_t point, std::int64_t tiles, std::int64_t begin, std::int64_t end,
+                             const float* const* rows, const WinogradBlock& source, const PackedWeights& weights,
+                             const WinogradBlock& results) {
   const detail::TapStep tap{0, 0};
   for (std::int64_t k = 0; k < weights.depth; k += block_depth) {
     const std::int64_t depth = weights.depth - k < block_depth ? weights.depth - k : block_depth;
     for (std::int64_t j = begin; j < end; ++j) {
       const std::int64_t width = panel_width(weights.results, j);
-      TileInput in{rows, &tap, 1, point * source.slice + k, depth, weights.panel(0, j) + (point * weights.depth + k) * width, 0, width};
+      TileInput in{rows, &tap, 1, point * source.slice + k, depth, weights.panel(0, j) + (point * weights.depth + k) * width,
+                   0,    width};
       for (std::int64_t i = 0; i < tiles; i += tile_rows) {
         float* out[tile_rows];
         for (int r = 0; r < tile_rows; ++r) out[r] = results.at(point, i + r) + j * tile_columns;
@@ -167,8 +170,8 @@ void conv2d_winograd(const ConvShape& s, bool input_grad, const S* source, const
 }
 
 /// dw (O, C) = or += sum over tiles of dy (tiles, O) times x (tiles, C), at one point.
-inline void winograd_cross(std::int64_t point, std::int64_t tiles, const ConvShape& s, const WinogradBlock& dy, const WinogradBlock& x,
-                           const WinogradBlock& dw, bool accumulate) {
+inline void winograd_cross(std::int64_t point, std::int64_t tiles, const ConvShape& s, const WinogradBlock& dy,
+                           const WinogradBlock& x, const WinogradBlock& dw, bool accumulate) {
   for (std::int64_t t = 0; t < tiles; t += block_depth) {
     const std::int64_t count = tiles - t < block_depth ? tiles - t : block_depth;
     for (std::int64_t c = 0; c < s.c; c += tile_columns)
