@@ -8,8 +8,8 @@
 //   evaluate --run runs/simclr --labels-per-class 40     the last, too
 //   evaluate --encoder FILE.safetensors --data cifar10:DIR --out somewhere
 //
-// Prints one table; writes evaluation.json and refreshes report.html. Labels measure here, as in the online kNN of pretraining;
-// no encoder was pretrained on them.
+// Prints one table; writes evaluation.json (until it is whole, evaluation.partial.json) and refreshes report.html. Labels
+// measure here, as in the online kNN of pretraining; no encoder was pretrained on them.
 #include <chrono>
 #include <cstdio>
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "../../core/config.hpp"
@@ -107,12 +108,15 @@ struct PixelBlocks {
   /// all pixels; and only kernel rows count as taps.
   PixelBlocks(const ConvShape& shape, std::int64_t wanted_pixels, bool bordered);
 
+  struct Lists {
+    std::vector<std::int32_t> pairs;      // tap after tap; within a tap image after image
+    std::vector<std::int64_t> tap_begin;  // where in `pairs` a tap starts (in pairs)
+    std::vector<std::int64_t> per_image;  // pairs of a tap within one image
+  };
   struct Span {
     std::int64_t row_begin, row_end;        // result rows
     std::int64_t source_begin, source_end;  // source rows that they meet
-    std::vector<std::int32_t> pairs;        // tap after tap; within a tap image after image
-    std::vector<std::int64_t> tap_begin;    // where in `pairs` a tap starts (in pairs)
-    std::vector<std::int64_t> per_image;    // pairs of a tap within one image
+    std::shared_ptr<const Lists> lists;     // one for all spans that are alike: away from the edges most are
   };
   std::int64_t images = 1;  // images per block
   std::int64_t groups = 0;  // groups of images

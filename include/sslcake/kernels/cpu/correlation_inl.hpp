@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "correlation.hpp"
 
@@ -204,6 +206,8 @@ SSLCAKE_INLINE PixelBlocks::PixelBlocks(const ConvShape& s, std::int64_t wanted_
   const std::int64_t top = bordered ? -s.pad_h : 0, bottom = bordered ? s.h + s.pad_h : s.h;
   const std::int64_t left = bordered ? -s.pad_w : 0, right_end = left + pitch;
   const std::int64_t cuts = ceil_div(oh, std::clamp<std::int64_t>(wanted_pixels / ow, 1, oh));
+  // Lists follow from the number of rows, where the first tap of the first row lies, and how many source rows there are.
+  std::map<std::array<std::int64_t, 3>, std::shared_ptr<const Lists>> known;
   for (std::int64_t k = 0; k < cuts; ++k) {
     Span span;
     span.row_begin = oh * k / cuts, span.row_end = oh * (k + 1) / cuts;
@@ -214,15 +218,23 @@ SSLCAKE_INLINE PixelBlocks::PixelBlocks(const ConvShape& s, std::int64_t wanted_
     const std::int64_t source_pixels = (span.source_end - span.source_begin) * pitch;
     most_pixels = std::max(most_pixels, images * pixels);
     most_source_pixels = std::max(most_source_pixels, images * source_pixels);
+    auto& same = known[{span.row_end - span.row_begin, span.row_begin * s.stride_h - s.pad_h - span.source_begin,
+                        span.source_end - span.source_begin}];
+    if (same) {
+      span.lists = same;
+      spans.push_back(std::move(span));
+      continue;
+    }
+    const auto lists = std::make_shared<Lists>();
     for (std::int64_t tap = 0; tap < s.taps(); tap += bordered ? s.kw : 1) {
       const std::int64_t down = tap / s.kw * s.dilation_h - s.pad_h, right = tap % s.kw * s.dilation_w - s.pad_w;
       // The columns q for which q·stride + right lies inside.
       const std::int64_t first = std::clamp<std::int64_t>(ceil_div(left - right, s.stride_w), 0, ow);
       const std::int64_t last = std::clamp(floor_div(right_end - 1 - right, s.stride_w) + 1, first, ow);
-      const std::size_t before = span.pairs.size();
-      span.tap_begin.push_back(static_cast<std::int64_t>(before / 2));
-      span.pairs.resize(before + 2 * static_cast<std::size_t>(images * (span.row_end - span.row_begin) * (last - first)));
-      std::int32_t* pair = span.pairs.data() + before;
+      const std::size_t before = lists->pairs.size();
+      lists->tap_begin.push_back(static_cast<std::int64_t>(before / 2));
+      lists->pairs.resize(before + 2 * static_cast<std::size_t>(images * (span.row_end - span.row_begin) * (last - first)));
+      std::int32_t* pair = lists->pairs.data() + before;
       for (std::int64_t n = 0; n < images; ++n)
         for (std::int64_t p = span.row_begin; p < span.row_end; ++p) {
           const std::int64_t i = p * s.stride_h + down;
@@ -234,9 +246,10 @@ SSLCAKE_INLINE PixelBlocks::PixelBlocks(const ConvShape& s, std::int64_t wanted_
             *pair++ = static_cast<std::int32_t>(from + q * s.stride_w);
           }
         }
-      span.pairs.resize(static_cast<std::size_t>(pair - span.pairs.data()));
-      span.per_image.push_back((static_cast<std::int64_t>(span.pairs.size() / 2) - span.tap_begin.back()) / images);
+      lists->pairs.resize(static_cast<std::size_t>(pair - lists->pairs.data()));
+      lists->per_image.push_back((static_cast<std::int64_t>(lists->pairs.size() / 2) - lists->tap_begin.back()) / images);
     }
+    span.lists = same = lists;
     spans.push_back(std::move(span));
   }
 }

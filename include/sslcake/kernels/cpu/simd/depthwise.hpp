@@ -88,8 +88,8 @@ inline void depthwise_weight_grad(const ConvShape& s, const float* x, const floa
         const float* b = x + (n * s.h + span.source_begin) * s.w * s.c;
         for (std::int64_t tap = 0; tap < s.taps(); ++tap) {
           const auto t = static_cast<std::size_t>(tap);
-          const std::int32_t* pairs = span.pairs.data() + 2 * span.tap_begin[t];
-          const std::int64_t count = span.per_image[t];
+          const std::int32_t* pairs = span.lists->pairs.data() + 2 * span.lists->tap_begin[t];
+          const std::int64_t count = span.lists->per_image[t];
           float* out = partial.data() + part * floats + tap * s.c;
           std::int64_t ch = 0;
           for (; ch + 4 * lanes <= s.c; ch += 4 * lanes) channel_sum<4>(pairs, count, a + ch, b + ch, s.c, out + ch);

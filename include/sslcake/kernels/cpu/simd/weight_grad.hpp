@@ -122,7 +122,8 @@ inline void weight_grad_part(const WeightGrad& job, std::int64_t group, std::int
         pack_x(job, block, group * s.group_c() + c, job.columns - c < together ? job.columns - c : together, x_panel, x.data());
       for (std::int64_t tap = 0; tap < job.taps; ++tap) {
         const auto t = static_cast<std::size_t>(tap);
-        OuterInput in{block.span.pairs.data() + 2 * block.span.tap_begin[t], block.span.per_image[t] * block.images, nullptr,
+        OuterInput in{block.span.lists->pairs.data() + 2 * block.span.lists->tap_begin[t],
+                      block.span.lists->per_image[t] * block.images, nullptr,
                       job.windows ? x.data() + c : x.data() + which * x_panel, x_step};
         for (std::int64_t j = 0; j < o_panels; ++j) {
           const std::int64_t o = o_begin + j * tile_rows;
