@@ -44,11 +44,18 @@ install_missing() {
     exit 1
   fi
   echo "Installing ${missing[*]}"
-  # Another installation may be under way: this one waits for it. sudo passes on what is named behind it only.
+  # Another installation may be under way: this one waits for it, and tries again where the lists are being fetched, for
+  # which apt-get does not wait. sudo passes on what is named behind it only.
   local -a apt=(apt-get -q -o DPkg::Lock::Timeout=600)
+  local tries=0 rest=10
   if [ -n "$sudo" ]; then apt=(sudo DEBIAN_FRONTEND=noninteractive "${apt[@]}"); fi
   if ! (export DEBIAN_FRONTEND=noninteractive
-        "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}") </dev/null; then
+        until "${apt[@]}" update; do
+          tries=$((tries + 1))
+          { [ "$tries" -lt 6 ] && command -v fuser >/dev/null 2>&1 && fuser /var/lib/apt/lists/lock >/dev/null 2>&1; } || exit 1
+          sleep "$rest"
+        done
+        "${apt[@]}" install -y --no-install-recommends "${missing[@]}") </dev/null; then
     echo "That did not work. Please see to it that this succeeds, and run $0 again:" >&2
     echo >&2
     echo "  $command" >&2

@@ -22,6 +22,10 @@ void adopt_run(Options& o, const std::string& run) {
   if (earlier ? o.was_typed("--data") : o.was_given("--data")) return;
   const std::string data = stored_option(run, "data");
   if (data.empty()) sslcake::fail("run", run, " has no config.json that names its pictures; name them with --data");
+  if (data.starts_with("folder:") && !sslcake::io::is_folder(data.substr(7)))
+    sslcake::fail("run", "the pictures that ", run, "/config.json names, ", data,
+                  ", are not there (a path is seen from the current "
+                  "folder); name them with --data");
   o.data = data;
 }
 

@@ -130,7 +130,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
   const bool truth = argument == "true" || argument == "false";
   if (!argument.starts_with("-"))
     throw UsageError("expected options only, got \"" + argument + '"' +
-                     (truth ? "; a switch takes it after =, as in --resume=" + argument : ""));
+                     (truth ? "; a switch takes it after =, as in --strict=" + argument : ""));
   const std::string name = argument.substr(0, argument.find('='));
   const auto nearest = std::min_element(options.begin(), options.end(), [&](const Extra& a, const Extra& b) {
     return distance(a.name, name) < distance(b.name, name);
@@ -149,6 +149,8 @@ bool common_to_programs(const std::string& name) {
 /// Applies the options that an earlier run wrote into its config.json.
 void apply_config(Options& o, const std::vector<Extra>& options) {
   std::vector<std::string> foreign;
+  const std::pair<const char*, std::string> here[] = {{"kernels", name_of(sslcake::kernels::isa())},
+                                                      {"jpeg_decoder", name_of(sslcake::image::jpeg_decoder())}};
   try {
     const Json file = Json::parse(sslcake::io::read_file(o.config, 1 << 20));
     const Json* stored = file.is_object() ? file.find("options") : nullptr;
@@ -168,8 +170,6 @@ void apply_config(Options& o, const std::vector<Extra>& options) {
         o.given.push_back(name);
       }
     }
-    const std::pair<const char*, std::string> here[] = {{"kernels", name_of(sslcake::kernels::isa())},
-                                                        {"jpeg_decoder", name_of(sslcake::image::jpeg_decoder())}};
     for (const auto& [key, now] : here)
       if (const Json* before = file.find(key); before && before->is_string() && before->as_string() != now)
         o.notes.push_back("not bit for bit as in " + o.config + ": " + key + " " + before->as_string() + " there and " + now +

@@ -129,14 +129,20 @@ void lock_folder(const std::string& path) {
 /// What a run writes among its own pictures would be trained on, and a resume would find more of them than the start.
 void expect_out_elsewhere(const Options& o) {
   namespace fs = std::filesystem;
-  if (!starts_with(o.data, "folder:")) return;
+  if (!starts_with(o.data, "folder:") || o.data == "folder:") return;
   std::error_code unknown;  // then nothing is known of links, and opening the folder will tell
   const auto place = [&](const std::string& path) { return fs::weakly_canonical(fs::absolute(path + "/.", unknown), unknown); };
   const auto out = place(o.out), pictures = place(o.data.substr(7));
-  const auto both = std::mismatch(pictures.begin(), pictures.end(), out.begin(), out.end());
-  if (!unknown && both.first == pictures.end())
+  const auto below = [](const fs::path& top, const fs::path& path) {
+    return std::mismatch(top.begin(), top.end(), path.begin(), path.end()).first == top.end();
+  };
+  const auto plain = [&](const std::string& path) {  // links are followed among the pictures, too
+    auto place = (fs::absolute(path, unknown) / ".").lexically_normal();
+    return place.has_filename() ? place : place.parent_path();
+  };
+  if (!unknown && (below(pictures, out) || below(plain(o.data.substr(7)), plain(o.out))))
     throw UsageError(concat("--out ", o.out, " lies inside of the pictures, ", o.data,
-                            ": what is written there would be trained on; choose an --out elsewhere"));
+                            ": what is written there may be trained on; choose an --out elsewhere"));
 }
 
 /// Which pictures these are, wherever they lie: what a resume compares.
@@ -195,10 +201,15 @@ Source open_source(const Options& o, const Pretraining& p) {
     auto base = data::open(o.data, data::Split::train, fewer);
     fewer.limit = std::max<std::int64_t>(fewer.limit / 5, 1);
     auto test = data::open(o.data, data::Split::test, fewer);
-    for (const auto& part : {base, test})
-      if (const auto missing = unlabelled(*part); !missing.empty()) fail("labels", missing);
-    source.base = base;
-    source.test = test;
+    std::string missing;
+    for (const auto& part : {test, base})
+      if (const auto text = unlabelled(*part); !text.empty()) missing = text;
+    if (missing.empty()) {
+      source.base = base;
+      source.test = test;
+    } else {
+      std::fprintf(stderr, "note: no online kNN: %s\n", missing.c_str());
+    }
   } catch (const Error& e) {
     if (o.strict && starts_with(o.data, "folder") && has_test_part(o.data)) throw;
     std::fprintf(stderr, "note: no online kNN: %s\n", e.what());

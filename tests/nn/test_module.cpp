@@ -69,18 +69,25 @@ class Twice : public nn::Module {
   nn::Linear first_, second_;
 };
 
-/// A tensor registered and kept, in one of three ways.
+/// A tensor that is kept beside its registration, in one of two ways, or registered alone.
 class Mask : public nn::Module {
  public:
-  explicit Mask(int way) : mask_(zeros({3})) {
+  explicit Mask(int way) : kept_(way < 2), mask_(zeros({3})) {
     if (way == 1) mask_.set_requires_grad();
-    const int index = add_parameter("mask", way == 2 ? zeros({3}) : mask_);
-    if (way == 2) mask_ = tensor(index);
+    index_ = add_parameter("mask", kept_ ? mask_ : zeros({3}));
   }
-  Tensor forward(const Tensor& x) const { return x + mask_; }
+  Tensor forward(const Tensor& x) const { return x + (kept_ ? mask_ : tensor(index_)); }
 
  private:
+  bool kept_;
   Tensor mask_;
+  int index_ = 0;
+};
+
+/// One tensor under two names.
+class Tied : public nn::Module {
+ public:
+  Tied() { add_parameter("again", tensor(add_parameter("weight", ones({3})))); }
 };
 
 }  // namespace
@@ -95,15 +102,24 @@ TEST_CASE("a shared layer is one parameter, under its first name; state lists al
   sgd.step();
   CHECK(net.parameters()[0].tensor.to_vector<float>() != before);
   CHECK(names(nn::clone(net).parameters()) == std::vector<std::string>{"first.weight"});
+  const Tied tied, copy = nn::clone(tied);
+  CHECK(names(copy.parameters()) == std::vector<std::string>{"weight"});
+  CHECK(copy.state()[0].tensor.address() == copy.state()[1].tensor.address());
+  CHECK(copy.state()[0].tensor.address() != tied.state()[0].tensor.address());
+  CHECK(copy.parameters()[0].tensor.requires_grad());
 }
 
 TEST_CASE("a tensor that is registered and kept gets its gradient, or is refused") {
-  CHECK_THROWS_WITH_AS(Mask(0), doctest::Contains("another handle shares"), Error);
+  CHECK_THROWS_WITH_AS(Mask(0), doctest::Contains("through which no gradient would flow"), Error);
   for (const int way : {1, 2}) {
     const Mask net(way);
     backward(ops::sum(net.forward(ones({2, 3}))));
     CHECK(net.parameters()[0].tensor.grad().to_vector<float>() == std::vector<float>{2, 2, 2});
   }
+  const Mask net(2), copy = nn::clone(net);
+  backward(ops::sum(copy.forward(ones({2, 3}))));
+  CHECK(copy.parameters()[0].tensor.grad().defined());
+  CHECK_FALSE(net.parameters()[0].tensor.grad().defined());
 }
 
 TEST_CASE("layers that were made without sizes say so") {

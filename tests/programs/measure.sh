@@ -105,6 +105,15 @@ grep -q '"test_part": "a fifth, held out; pretraining on this folder has seen it
 grep -q '10 train and 1 test pictures of folder:parts' one.txt || fail 'the folder test was not taken'
 grep -q test_part one/evaluation.json && fail 'something was held out beside a test part'
 
+# Pictures that a run names by a path from elsewhere.
+mkdir away
+sed 's/"data": "[^"]*"/"data": "folder:no-such-folder"/' run/config.json >away/config.json
+cp run/encoder.safetensors away/
+for program in evaluate embed similar; do
+  "$bin/$program" --run away >out 2>err && fail "$program found pictures that are not there"
+  grep -q "$program: \[run\] the pictures that away/config.json names, folder:no-such-folder, are not there" err || fail "$program does not say where the path came from"
+done
+
 # A folder that does not say which pictures it was trained on.
 mkdir bare
 cp run/encoder.safetensors bare/

@@ -145,7 +145,7 @@ struct ImageFolder::State {
     throw TemporaryError(concat("[ImageFolder] '", detail::join(root, paths[i]),
                                 "' can no longer be opened, and others neither; put the "
                                 "pictures of '",
-                                root, "' back in their place, then go on with resume"));
+                                root, "' back in their place, then begin again, or go on with resume"));
   }
 
   /// Keeps the files that start like a picture; the others are ignored, or skipped where their name claims one.

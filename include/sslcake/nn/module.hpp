@@ -75,7 +75,8 @@ class Module {
   const std::string& name() const;
 
  protected:
-  /// Registers a tensor as a parameter that takes gradients; `tensor(i)` with the returned index gives it back. Errors: a name
+  /// Registers a tensor as a parameter that takes gradients; `tensor(i)` with the returned index gives it back: keep the index,
+  /// a clone has a tensor of its own there. Errors: a name
   /// taken; a tensor that others share and that takes no gradient yet (theirs would get none).
   int add_parameter(const std::string& name, Tensor tensor, Layout layout = Layout::plain, bool norm_or_bias = false);
   /// Registers a tensor that is saved but not trained.

@@ -42,9 +42,14 @@ inline std::shared_ptr<ModuleData> copied(const std::shared_ptr<ModuleData>& ori
     return std::static_pointer_cast<ModuleData>(found->second);
   auto copy = std::make_shared<ModuleData>(*original);  // the children, being modules, copy themselves the same way
   for (auto& p : copy->own) {
-    const bool wanted = p.tensor.requires_grad();
-    p.tensor = p.tensor.clone();
-    if (wanted) p.tensor.set_requires_grad();
+    auto& known = (*current_clones())[p.tensor.numel() > 0 ? p.tensor.address() : &p];  // tied tensors stay tied
+    const auto before = std::static_pointer_cast<Tensor>(known);
+    if (!before || !(before->shape() == p.tensor.shape())) {
+      const auto own = std::make_shared<Tensor>(p.tensor.clone());
+      if (p.tensor.requires_grad()) own->set_requires_grad();
+      known = own;
+    }
+    p.tensor = *std::static_pointer_cast<Tensor>(known);
   }
   current_clones()->emplace(original.get(), copy);
   return copy;
@@ -99,8 +104,8 @@ SSLCAKE_INLINE const std::string& Module::name() const { return data_->name; }
 SSLCAKE_INLINE int Module::add_parameter(const std::string& name, Tensor tensor, Layout layout, bool norm_or_bias) {
   if (!tensor.requires_grad() && tensor.numel() > 0 && !tensor.sole_owner())
     fail("Module", "expected \"", name,
-         "\" to be given away (std::move), or to take gradients already (set_requires_grad()), got a "
-         "tensor that another handle shares, through which no gradient would flow; tensor(i) gives back what add_parameter took");
+         "\" to be given away (std::move), copied (clone()), or taking gradients already, got a tensor that another handle "
+         "shares, through which no gradient would flow; in forward, tensor(i) is what add_parameter took");
   const int index = add_buffer(name, std::move(tensor));
   Parameter& p = data_->own.back();
   p.layout = layout;

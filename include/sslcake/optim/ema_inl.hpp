@@ -27,9 +27,9 @@ SSLCAKE_INLINE void ema_update(const Parameters& average, const Parameters& weig
   std::set<const void*> seen;  // shared layers have several names, and move once
   for (std::size_t k = 0; k < average.size(); ++k) {
     Tensor target = average[k].tensor;
-    if (target.numel() > 0 && !seen.insert(target.address()).second) continue;
     const Tensor& source = weights[k].tensor;
     target.move_to(source.device());
+    if (target.numel() > 0 && !seen.insert(target.address()).second) continue;
     if (average[k].buffer || !is_floating(source.dtype())) {
       copy_into(target, source);
       continue;

@@ -92,9 +92,9 @@ inline Parameters all_state(const Modules& modules) {
 
 /// Those of them that are trained: what an optimiser gets. Neither buffers nor what is frozen, and shared ones once.
 inline Parameters trained_parameters(const Modules& modules) {
-  Parameters out = each_once(all_state(modules));
+  Parameters out = all_state(modules);
   std::erase_if(out, [](const Parameter& p) { return p.buffer || !p.tensor.requires_grad(); });
-  return out;
+  return each_once(out);
 }
 
 /// Runs `forward` under the name of a part, so that errors say which one it was.
@@ -119,7 +119,7 @@ inline Tensor top1(const Tensor& logits, const Tensor& labels) {
                                        static_cast<float*>(share.mutable_address()));
     return share;
   }
-  const auto named = ops::argmax(logits.detach(), 1).to_vector<std::int64_t>();
+  const auto named = ops::argmax(logits.detach().to(DType::float64), 1).to_vector<std::int64_t>();
   const auto truth = labels.to_vector<std::int64_t>();
   std::int64_t right = 0;
   for (std::size_t i = 0; i < named.size(); ++i) right += named[i] == truth[i];

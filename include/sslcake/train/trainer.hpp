@@ -44,12 +44,12 @@ class Trainer {
   /// For a task that brings its own optimisers.
   explicit Trainer(T& task) requires pretext::HasOptimizers<T> : task_(&task), optimizers_(task.optimizers()) {}
 
-  /// Runs the task over the data set; afterwards the optimiser has its learning rate again, and modules are in evaluation mode.
-  /// Errors: a batch larger than the
-  /// data set; a parameter of the optimiser that no module of the task has; a metric that is named like a field of the log;
-  /// a loss or gradient that is not finite (the message names the op and the module that made the first such value; the
-  /// weights are those before the step; of several optimisers, before that one's); a checkpoint of another configuration; an
-  /// output folder that holds a run when `resume` is off. An error of the monitor comes out after the epoch is saved.
+  /// Runs the task over the data set; afterwards the optimiser has its learning rate again, and, unless an error
+  /// came out, modules are in evaluation mode. Errors: a batch larger than the data set; a parameter of the optimiser that no
+  /// module of the task has; a metric that is named like a field of the log; a loss or gradient that is not finite (the message
+  /// names the op and the module that made the first such value; the weights are those before the step; of several optimisers,
+  /// before that one's); a checkpoint of another configuration; an output folder that holds a run when `resume` is off. An error
+  /// of the monitor comes out after the epoch is saved.
   FitResult fit(const data::Dataset& dataset, const FitOptions& options = {}) {
     detail::TaskHandle handle;
     handle.views = task_->views();
