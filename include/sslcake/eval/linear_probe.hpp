@@ -18,7 +18,8 @@ namespace sslcake::inline v0::eval {
 /// 2020, arXiv 2007.06346, and its code), whose 500 epochs are more than the cosine needs.
 struct ProbeOptions {
   int epochs = 100;
-  std::int64_t batch = 1000;  // cut to the number of training features
+  std::int64_t batch = 1000;  // cut to a tenth of the training features: fewer than ten steps an epoch end far from the optimum.
+                              // An epoch leaves out what does not fill a batch
   double lr = 1e-2;
   double weight_decay = 5e-6;
   std::uint64_t seed = 0;

@@ -73,7 +73,8 @@ SSLCAKE_INLINE Standardised standardise(const Tensor& train, const Tensor& test)
 SSLCAKE_INLINE ProbeResult linear_probe(const Tensor& train, const Tensor& train_labels, const Tensor& test,
                                         const Tensor& test_labels, const ProbeOptions& options) {
   const auto [x, x_test] = standardise(train, test);
-  const std::int64_t n = x.dim(0), d = x.dim(1), batch = std::min(options.batch, n);
+  const std::int64_t n = x.dim(0), d = x.dim(1);
+  const std::int64_t batch = std::min(options.batch, std::max<std::int64_t>(1, n / 10));
   detail::check_labels("linear_probe", "train labels", train_labels, n);
   detail::check_labels("linear_probe", "test labels", test_labels, x_test.dim(0));
   if (options.epochs < 1 || batch < 1)

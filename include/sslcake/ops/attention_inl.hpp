@@ -119,13 +119,14 @@ void attention_gradient(const Heads& h, T scale, const S* qkv, const S* dy, cons
       kernels::gemm(true, false, h.tokens, h.d, rows, p, h.tokens, out.at(first), out.pitch, dv.data, dv.pitch, add);
       for (std::int64_t i = 0; i < rows; ++i) {
         T *prob = p + i * h.tokens, *grad = g + i * h.tokens;
-        T along[8] = {};
+        T along[8] = {}, ones[8] = {};
         std::int64_t j = 0;
         for (; j + 8 <= h.tokens; j += 8)
-          for (int l = 0; l < 8; ++l) along[l] += prob[j + l] * grad[j + l];
-        for (; j < h.tokens; ++j) along[0] += prob[j] * grad[j];
-        T sum = 0;
-        for (const T a : along) sum += a;
+          for (int l = 0; l < 8; ++l) along[l] += prob[j + l] * grad[j + l], ones[l] += prob[j + l];
+        for (; j < h.tokens; ++j) along[0] += prob[j] * grad[j], ones[0] += prob[j];
+        T sum = 0, one = 0;
+        for (int l = 0; l < 8; ++l) sum += along[l], one += ones[l];
+        sum /= one;  // made again, probabilities sum to 1 only as well as a rounded logarithm allows, and the mean must be theirs
         for (j = 0; j < h.tokens; ++j) grad[j] = prob[j] * (grad[j] - sum) * scale;
       }
       kernels::gemm(false, false, rows, h.d, h.tokens, g, h.tokens, k.data, k.pitch, dq.at(first), dq.pitch);
