@@ -20,6 +20,7 @@
 #include <string>
 
 #include "machine.hpp"
+#include "shapes.hpp"
 
 namespace ssl = sslcake;
 namespace kernels = ssl::kernels;
@@ -53,17 +54,7 @@ bool each_pass = false;
 
 std::vector<Unit> resnet18(std::int64_t views) {
   const auto shape = [views](std::int64_t size, std::int64_t c, std::int64_t o, std::int64_t kernel, std::int64_t stride) {
-    return ConvShape{.n = views,
-                     .h = size,
-                     .w = size,
-                     .c = c,
-                     .o = o,
-                     .kh = kernel,
-                     .kw = kernel,
-                     .stride_h = stride,
-                     .stride_w = stride,
-                     .pad_h = kernel / 2,
-                     .pad_w = kernel / 2};
+    return bench::square(views, size, c, o, kernel, stride);
   };
   std::vector<Unit> all{{shape(32, 3, 64, 3, 1), true, false, true, false}};
   for (std::int64_t stage = 0, size = 32, c = 64; stage < 4; ++stage) {

@@ -1,8 +1,8 @@
 // JSON (RFC 8259): the header of safetensors files, config.json, metrics.jsonl, evaluation.json.
 //
-// An own small value type: a general JSON library costs a header-only program more time to compile than anything else in
-// it, and what a hostile file may ask for (depth, number of values, repeated keys) is decided here. Numbers are read and written
-// without the locale, doubles as the shortest text that reads back to the same bits.
+// An own small value type: the headers are to stay quick to compile, and what a hostile file may ask for (depth, number of
+// values, repeated keys) is decided here. Numbers are read and written without the locale, doubles as the shortest text that
+// reads back to the same bits.
 #pragma once
 
 #include <concepts>
