@@ -4,6 +4,7 @@
 //   sgd    r w, r g, r v; w w, w v                  20 bytes per parameter
 //   adamw  r w, r g, r m, r v; w w, w m, w v        28
 //   lars   r w, r g (the norms), then as sgd        28
+//   muon   as sgd, and the products of Newton and Schulz: bound by arithmetic, so its bytes per second say little
 //   norm   r g (of all gradients, for clipping)      4
 //
 // Runs on one and on two threads take turns. Printed are median and fastest times, bytes per second of the fastest, and how
@@ -44,9 +45,11 @@ void print_network(const char* name, int repetitions) {
   auto sgd = ssl::optim::make("sgd", parameters, {.lr = 1e-4, .momentum = 0.9, .weight_decay = 5e-4});
   auto adamw = ssl::optim::make("adamw", parameters, {.lr = 1e-6});
   auto lars = ssl::optim::make("lars", parameters, {.lr = 1e-4});
+  auto muon = ssl::optim::make("muon", parameters, {.lr = 1e-6});
   std::printf("%s: %zu parameters, %.1f million numbers\n", name, parameters.size(), count * 1e-6);
   for (const Row& row : {Row{"sgd", 20, [&] { sgd.step(); }}, Row{"adamw", 28, [&] { adamw.step(); }},
-                         Row{"lars", 28, [&] { lars.step(); }}, Row{"norm", 4, [&] { ssl::optim::grad_norm(parameters); }}}) {
+                         Row{"lars", 28, [&] { lars.step(); }},
+                         Row{"muon", 20, [&] { muon.step(); }}, Row{"norm", 4, [&] { ssl::optim::grad_norm(parameters); }}}) {
     const auto times = bench::seconds_on({1, 2}, repetitions, row.work);
     const double bytes = row.bytes * count;
     std::printf("  %-8s", row.name);

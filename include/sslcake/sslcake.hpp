@@ -115,6 +115,7 @@
 #include "optim/ema.hpp"
 #include "optim/lars.hpp"
 #include "optim/make.hpp"
+#include "optim/muon.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/parts.hpp"
 #include "optim/schedule.hpp"

@@ -8,13 +8,14 @@
 #include "sslcake/optim/adam.hpp"
 #include "sslcake/optim/lars.hpp"
 #include "sslcake/optim/make.hpp"
+#include "sslcake/optim/muon.hpp"
 #include "sslcake/optim/sgd.hpp"
 
 using namespace sslcake;
 
 namespace {
 
-Parameters two() { return {start("weight", {3, 4}), start("bias", {5}, true)}; }
+Parameters two(const Shape& weight = {3, 4}) { return {start("weight", weight), start("bias", {5}, true)}; }
 
 optim::Groups groups(const Parameters& p) { return {{{p[0]}}, {{p[1]}, 0.2, 0.0}}; }
 
@@ -34,9 +35,10 @@ std::string message_of(const std::function<void()>& body) {
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Eight steps against the reference (float32 here, float64 there).
-void compare(const std::string& name, const std::function<optim::Optimizer(const Parameters&)>& make) {
+void compare(const std::string& name, const std::function<optim::Optimizer(const Parameters&)>& make,
+             const Shape& weight = {3, 4}) {
   CAPTURE(name);
-  const Parameters p = two();
+  const Parameters p = two(weight);
   auto optimizer = make(p);
   int step = 0;
   for (const auto& expected : reference(name)) {
@@ -78,6 +80,18 @@ TEST_CASE("LARS: weights are scaled and decayed, biases neither, as computed wit
           [](const Parameters& p) { return LARS(p, {.lr = 0.3, .momentum = 0, .weight_decay = 0, .trust_coefficient = 0.02}); });
 }
 
+TEST_CASE("Muon: a weight steps as by PyTorch's Muon, a bias as by SGD") {
+  using optim::Muon;
+  compare("muon", [](const Parameters& p) { return Muon(p, {.lr = 0.02, .momentum = 0.95, .weight_decay = 0.1}); });
+  compare("muon-tall", [](const Parameters& p) { return Muon(p, {.lr = 0.02, .momentum = 0.95, .weight_decay = 0}); }, {4, 3});
+  compare("muon-plain", [](const Parameters& p) {
+    return Muon(p, {.lr = 0.05, .momentum = 0, .nesterov = false, .weight_decay = 0.1});
+  });
+  compare("muon", [](const Parameters& p) {
+    return optim::make("muon", p, {.lr = 0.02, .momentum = 0.95, .weight_decay = 0.1, .nesterov = true});
+  });
+}
+
 TEST_CASE("LARS: a weight or gradient of norm 0 gets the plain rate") {
   Parameter zero = start("weight", {4});
   zero.tensor = zeros({4});
@@ -114,7 +128,7 @@ TEST_CASE("make: the same optimisers by name") {
     return optim::make("lars", p, {.lr = 0.3, .weight_decay = 0.01, .trust_coefficient = 0.02});
   });
   CHECK(optim::make("adamw", two()).str() == "adamw, beta1 0.9 beta2 0.999 eps 1e-08, weight decay 0.01, 2 parameters");
-  CHECK(contains(message_of([] { optim::make("adagrad", two()); }), "expected sgd, adam, adamw or lars, got \"adagrad\""));
+  CHECK(contains(message_of([] { optim::make("adagrad", two()); }), "expected sgd, adam, adamw, lars or muon, got \"adagrad\""));
   CHECK(contains(message_of([] { optim::make("adam", two(), {.momentum = 0.9}); }), "adam has no option momentum"));
   CHECK(
       contains(message_of([] { optim::make("sgd", two(), {.trust_coefficient = 0.1}); }), "sgd has no option trust_coefficient"));
@@ -160,7 +174,7 @@ TEST_CASE("parameters without gradient stay, and count their own steps") {
 }
 
 TEST_CASE("a state that is saved and loaded continues bit for bit") {
-  for (const char* name : {"sgd", "adam", "adamw", "lars"}) {
+  for (const char* name : {"sgd", "adam", "adamw", "lars", "muon"}) {
     CAPTURE(name);
     optim::Options options{.lr = 0.05};
     if (std::string(name) == "sgd") options.momentum = 0.9;
@@ -194,7 +208,7 @@ TEST_CASE("a state that is saved and loaded continues bit for bit") {
 }
 
 TEST_CASE("the same bits for any number of threads") {
-  for (const char* name : {"sgd", "adamw", "lars"}) {
+  for (const char* name : {"sgd", "adamw", "lars", "muon"}) {
     std::vector<float> results[2];
     for (int run = 0; run < 2; ++run) {
       set_threads(run == 0 ? 1 : 4);
@@ -216,6 +230,33 @@ TEST_CASE("a rule of one's own") {
                                              }});
   one_step(sign, 0);
   CHECK(p[0].tensor.data<float>()[0] == 0.75f);
+}
+
+TEST_CASE("a rule that treats matrices as such: measure and update see the others only") {
+  const Parameters p{start("weight", {3, 4}),     start("kernel", {2, 1, 1, 5}), start("bias", {5}, true),
+                     start("scale", {2, 3}, true), start("token", {1, 1, 5}),     start("row", {1, 4})};
+  std::vector<std::int64_t> matrices, others, measured;
+  set_threads(1);
+  optim::Optimizer seen(optim::Groups{{{p[0]}, 0.5}, {{p.begin() + 1, p.end()}}},
+                        {.name = "seen", .lr = 0.25,
+                         .update =
+                             [&](const optim::Update& u) {
+                               others.push_back(u.size);
+                               CHECK(u.rows == 0);
+                             },
+                         .measure = [&](const optim::Update& u) -> std::array<double, 2> {
+                           measured.push_back(u.size);
+                           return {};
+                         },
+                         .matrix = [&](const optim::Update& u) {
+                           matrices.insert(matrices.end(), {u.rows, u.size});
+                           CHECK(u.lr == (u.size == 12 ? 0.125 : 0.25));
+                         }});
+  one_step(seen, 0);
+  set_threads(0);
+  CHECK(matrices == std::vector<std::int64_t>{3, 12, 2, 10});
+  CHECK(others == std::vector<std::int64_t>{5, 6, 5, 4});
+  CHECK(measured == others);
 }
 
 TEST_CASE("what is refused") {

@@ -96,7 +96,7 @@ TEST_CASE("a resume says what of its surroundings has changed") {
 }
 
 TEST_CASE("resuming twice, with every optimiser") {
-  for (const char* optimizer : {"sgd", "adam", "lars"}) {
+  for (const char* optimizer : {"sgd", "adam", "lars", "muon"}) {
     const auto whole = run(options(), 0, optimizer);
     const Folder folder("optimizers");
     run(options(folder.path), 3, optimizer);

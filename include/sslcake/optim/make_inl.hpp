@@ -3,6 +3,7 @@
 #include "adam.hpp"
 #include "lars.hpp"
 #include "make.hpp"
+#include "muon.hpp"
 #include "sgd.hpp"
 
 namespace sslcake::inline v0::optim {
@@ -68,7 +69,12 @@ SSLCAKE_INLINE Optimizer make(std::string_view name, const Groups& groups, const
     take_common(o), take_momentum(o), reader.take(&Options::trust_coefficient, o.trust_coefficient), reader.finish();
     return LARS(groups, o);
   }
-  fail("optim::make", "expected sgd, adam, adamw or lars, got \"", name, "\"");
+  if (name == "muon") {
+    MuonOptions o;
+    take_common(o), take_momentum(o), reader.finish();
+    return Muon(groups, o);
+  }
+  fail("optim::make", "expected sgd, adam, adamw, lars or muon, got \"", name, "\"");
 }
 
 }  // namespace sslcake::inline v0::optim

@@ -1,14 +1,15 @@
 // What all optimisers share: groups of parameters, the learning rate, the state that a checkpoint holds.
 //
 // An optimiser is a rule that changes a part of one parameter, given its gradient and its state ("slots": momentum and the
-// like); the rules are in sgd.hpp, adam.hpp and lars.hpp, and a rule of one's own is one function:
+// like); the rules are in sgd.hpp, adam.hpp, lars.hpp, muon.hpp, and a rule of one's own is one function:
 //
 //   optim::Optimizer sign({{parameters}}, {.name = "sign", .lr = 0.01, .update = [](const optim::Update& u) {
 //     for (std::int64_t i = 0; i < u.size; ++i) u.weights[i] -= float(u.lr) * (u.grads[i] > 0 ? 1.0f : -1.0f);
 //   }});
 //
 // A step is one pass over the parts of all parameters, on all threads. A rule that needs to know something of the whole
-// parameter first (LARS: two norms) has a second function, `measure`, which makes it a pass more.
+// parameter first (LARS: two norms) has a second function, `measure`, which makes it a pass more; one that sees matrices as
+// such (Muon) has a third, `matrix`.
 //
 // Parameters, gradients and state are float32 whatever the activations are.
 #pragma once
@@ -37,6 +38,7 @@ using Groups = std::vector<Group>;
 /// What a rule sees of one step: a part of one parameter. Where the parts begin and end depends on its size alone.
 struct Update {
   std::int64_t size = 0;          // elements of the part
+  std::int64_t rows = 0;          // of a whole parameter (out,in) or (out,KH,KW,in), out > 1, in `matrix`: out; otherwise 0
   float* weights = nullptr;
   const float* grads = nullptr;
   std::array<float*, 2> slots{};  // as many numbers each as weights, zero before the first step
@@ -45,6 +47,9 @@ struct Update {
   std::int64_t step = 0;          // 1 at the first update of this parameter
   bool norm_or_bias = false;
   std::array<double, 2> sums{};   // of the whole parameter: what `measure` gave for its parts, added up in order
+
+  /// The same of `count` of its elements, from `begin` on.
+  Update part(std::int64_t begin, std::int64_t count) const;
 };
 
 struct Rule {
@@ -56,6 +61,7 @@ struct Rule {
   std::string settings{};                   // "momentum 0.9", for str()
   std::function<void(const Update&)> update{};  // called from several threads at once, for different parts
   std::function<std::array<double, 2>(const Update&)> measure{};  // optional, before the update: two sums over the part
+  std::function<void(const Update&)> matrix{};  // optional, instead of both: for whole parameters with rows, one after the other
   kernels::cuda::OptimiserRule on_cuda{};   // the same rule for parameters on a GPU; none: it has no kernel there
   std::function<void(const Update&, kernels::cuda::OptimiserItem&)> item_on_cuda{};  // its numbers for one parameter
 };

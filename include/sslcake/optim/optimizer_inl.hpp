@@ -81,10 +81,21 @@ SSLCAKE_INLINE Optimizer::Optimizer(const Groups& groups, Rule rule) : shared_(s
   shared_->parts = detail::cut(sizes);
 }
 
+SSLCAKE_INLINE Update Update::part(std::int64_t begin, std::int64_t count) const {
+  Update u = *this;
+  u.size = count;
+  u.rows = 0;
+  u.weights += begin;
+  u.grads += begin;
+  for (float*& slot : u.slots)
+    if (slot) slot += begin;
+  return u;
+}
+
 SSLCAKE_INLINE void Optimizer::step_on_cuda(const Tensor& guard) {
   Shared& s = *shared_;
   if (s.rule.on_cuda.kind == kernels::cuda::OptimiserRule::Kind::none)
-    fail(name(), "this rule has no kernel on cuda; train with parameters on the CPU, or by sgd, adam, adamw or lars");
+    fail(name(), "this rule has no kernel on cuda; train on the CPU, or by sgd, adam, adamw or lars");
   const double lr = s.lr.data<double>()[0];
   std::int64_t* steps = s.steps.mutable_data<std::int64_t>();
   std::vector<kernels::cuda::OptimiserItem> items;
@@ -128,6 +139,9 @@ SSLCAKE_INLINE void Optimizer::step(const Tensor& guard) {
     const Tensor grad = e.parameter.tensor.grad();
     if (!grad.defined()) continue;
     Update& u = updates[i];
+    u.size = grad.numel();
+    const Shape& shape = grad.shape();
+    if ((shape.rank() == 2 || shape.rank() == 4) && shape[0] > 1 && u.size > 0 && !e.parameter.norm_or_bias) u.rows = shape[0];
     u.weights = e.parameter.tensor.mutable_data<float>();
     u.grads = grad.data<float>();
     for (std::size_t k = 0; k < e.slots.size(); ++k) {
@@ -139,15 +153,14 @@ SSLCAKE_INLINE void Optimizer::step(const Tensor& guard) {
     u.step = ++steps[i];
     u.norm_or_bias = e.parameter.norm_or_bias;
   }
-  const auto update_of = [&updates](const detail::Part& part) {
-    Update u = updates[part.item];
-    u.size = part.size();
-    u.weights += part.begin;
-    u.grads += part.begin;
-    for (float*& slot : u.slots)
-      if (slot) slot += part.begin;
-    return u;
-  };
+  const auto update_of = [&updates](const detail::Part& part) { return updates[part.item].part(part.begin, part.size()); };
+
+  if (s.rule.matrix)
+    for (auto& u : updates)
+      if (u.weights && u.rows > 0) {
+        s.rule.matrix(u);
+        u.weights = nullptr;  // done
+      }
 
   if (s.rule.measure) {
     std::vector<std::array<double, 2>> sums(s.parts.size());
