@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
 
   return support::main_guard(argc, argv, options, [&] {
     const auto source = support::open_source(options, pretraining);
-    const auto recipe = augment::Recipe(source.size)
+    const auto recipe = augment::Recipe(source.view_size)
                             .then(augment::RandomResizedCrop{.scale_low = smallest_crop})
                             .then(augment::Flip{})
                             .normalised(source.normalisation);

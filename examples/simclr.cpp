@@ -30,8 +30,8 @@ int main(int argc, char** argv) {
 
   return support::main_guard(argc, argv, options, [&] {
     const auto source = support::open_source(options, pretraining);
-    simclr.augmentation = {.size = source.size, .strength = strength, .smallest_crop = smallest_crop, .grey = grey, .blur = blur,
-                           .normalisation = source.normalisation};
+    simclr.augmentation = {.size = source.view_size, .strength = strength, .smallest_crop = smallest_crop,
+                           .grey = grey, .blur = blur, .normalisation = source.normalisation};
     const auto encoder = support::make_encoder(options, pretraining, source);
     auto task = pretext::SimCLR{encoder, simclr};
     auto trainer = train::Trainer{task, support::make_optimizer(options, pretraining, task.parameters())};

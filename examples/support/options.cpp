@@ -27,7 +27,7 @@ std::vector<Extra> table(Options& o) {
       {"--encoder", &o.encoder, o.encoder_help},
       {"--epochs", &o.epochs, "passes over the pictures", 1, 1e6},
       {"--batch", &o.batch, "pictures per step", 1, 1e7},
-      {"--optimizer", &o.optimizer, "sgd, adam, adamw or lars", 0, 0, {"sgd", "adam", "adamw", "lars"}},
+      {"--optimizer", &o.optimizer, "sgd, adam, adamw, lars or muon", 0, 0, {"sgd", "adam", "adamw", "lars", "muon"}},
       {"--lr", &o.lr, "learning rate at its highest" + o.lr_help, 1e-12, 1e4},
       {"--seed", &o.seed, "of everything that is drawn at random"},
       {"--threads", &o.threads, "computing threads; 0: one per CPU. The results do not depend on it", 0, 1024},
@@ -280,7 +280,7 @@ bool parse(int argc, char** argv, Options& o) {
       o.notes.push_back(options[i].name + " has no meaning for " + o.program + " and changes nothing");
   }
   if (o.optimizer != optimizer_before)  // rates belong to their optimiser: those of --config were another's
-    for (const std::string name : {"--lr", "--weight-decay"})
+    for (const std::string name : {"--lr", "--weight-decay", "--momentum"})
       if (!o.was_typed(name)) o.given_by_config -= std::erase(o.given, name);
   check(o);
   if (o.settle) o.settle();

@@ -46,7 +46,7 @@ struct Options {
   int threads = 0;  // 0: all CPUs
   std::string device = "cpu", precision = "float32";  // or auto, for programs that `settle` it
   std::int64_t limit = 0;  // 0: all pictures
-  std::int64_t size = 0;   // side of the views in pixels; 0: as the data set or the encoder says
+  std::int64_t size = 0;   // side of the network's input in pixels; 0: as the data set or the encoder says
   int workers = 0;         // loader threads; 0: as many as compute, none for sets in memory
   bool strict = false, scaled_decode = false, resume = false;
   std::string config = {};

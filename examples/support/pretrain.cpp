@@ -19,6 +19,7 @@
 #include <sslcake/optim/adam.hpp>
 #include <sslcake/optim/lars.hpp>
 #include <sslcake/optim/make.hpp>
+#include <sslcake/optim/muon.hpp>
 #include <sslcake/report/report.hpp>
 #include <sslcake/train/checkpoint.hpp>
 
@@ -35,21 +36,26 @@ const char* precision_for(kernels::Isa isa) {
 namespace {
 
 struct Rates {
-  double lr, weight_decay;
+  double lr, weight_decay, momentum = 0;
 };
 
 /// What an optimiser trains with unless told otherwise; `sgd` is the program's own.
 Rates rates_of(const std::string& optimizer, const Rates& sgd) {
-  const auto own = [](const auto& defaults) { return Rates{defaults.lr, defaults.weight_decay}; };
+  const auto own = [](const auto& defaults) {
+    Rates rates{defaults.lr, defaults.weight_decay};
+    if constexpr (requires { defaults.momentum; }) rates.momentum = defaults.momentum;
+    return rates;
+  };
   if (optimizer == "adam") return own(optim::AdamOptions{});
   if (optimizer == "adamw") return own(optim::AdamWOptions{});
-  return optimizer == "lars" ? own(optim::LARSOptions{}) : sgd;
+  if (optimizer == "lars") return own(optim::LARSOptions{});
+  return optimizer == "muon" ? own(optim::MuonOptions{}) : sgd;
 }
 
-/// "; adam: 0.001, adamw: 0.001, lars: 0.3": of --help.
+/// "; adam: 0.001, adamw: 0.001, lars: 0.3 ...": of --help.
 std::string other_rates(double Rates::*which) {
   std::string text;
-  for (const std::string name : {"adam", "adamw", "lars"})
+  for (const std::string name : {"adam", "adamw", "lars", "muon"})
     text += concat(text.empty() ? "; " : ", ", name, ": ", rates_of(name, {}).*which);
   return text;
 }
@@ -71,10 +77,13 @@ std::string precision_of(const Options& o) {
 void add_pretraining_options(Options& options, Pretraining& p) {
   options.precision = "auto";
   options.lr_help = other_rates(&Rates::lr);
-  options.settle = [&options, &p, sgd = Rates{options.lr, p.weight_decay}] {
+  options.settle = [&options, &p, sgd = Rates{options.lr, p.weight_decay, p.momentum}] {
+    if (options.optimizer == "muon" && options.where() == Device::cuda)
+      throw UsageError("--optimizer muon computes on the CPU only; leave out --device cuda, or choose another optimiser");
     const auto rates = rates_of(options.optimizer, sgd);
     if (!options.was_given("--lr")) options.lr = rates.lr;
     if (!options.was_given("--weight-decay")) p.weight_decay = rates.weight_decay;
+    if (!options.was_given("--momentum") && rates.momentum > 0) p.momentum = rates.momentum;
     if (options.precision == "auto") options.precision = precision_of(options);
   };
   const std::vector<Extra> more = {
@@ -84,9 +93,10 @@ void add_pretraining_options(Options& options, Pretraining& p) {
        0,
        0,
        {"auto", "small", "imagenet"}},
+      {"--view-size", &p.view_size, "side of the training views in pixels, 0: --size; smaller ones cost less", 0, 4096},
       {"--schedule", &p.schedule, "of the learning rate: cosine or constant", 0, 0, {"cosine", "constant"}},
       {"--warmup", &p.warmup, "epochs of linear warm-up", 0, 1e6},
-      {"--momentum", &p.momentum, "of sgd and lars", 0, 0.9999},
+      {"--momentum", &p.momentum, concat("of sgd, lars and muon; muon: ", optim::MuonOptions{}.momentum), 0, 0.9999},
       {"--weight-decay", &p.weight_decay, "weight decay" + other_rates(&Rates::weight_decay), 0, 10},
       {"--clip", &p.clip, "largest gradient norm, 0: unlimited", 0, 1e6},
       {"--average", &p.average, "decay of an average of the weights, which then is the result; 0: none", 0, 0.99999},
@@ -190,6 +200,10 @@ Source open_source(const Options& o, const Pretraining& p) {
   expect_out_elsewhere(o);
   Source source;
   source.size = size_of(o);
+  source.view_size = p.view_size > 0 ? p.view_size : source.size;
+  if (source.view_size > source.size)
+    throw UsageError(concat("--view-size expects at most the ", source.size, " pixels that the encoder is measured with, got ",
+                            source.view_size, "; see --size"));
   source.normalisation = normalisation_of(o.data);
   const int side = starts_with(o.data, "folder") ? source.size * 3 / 2 : o.size > 0 ? source.size : 0;
   const data::OpenOptions how{
@@ -220,12 +234,16 @@ Source open_source(const Options& o, const Pretraining& p) {
 
 nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source& source) {
   const bool small = p.stem == "small" || (p.stem == "auto" && source.size <= 64);
-  if (p.stem == "imagenet" && source.size <= 64)
+  if (!small && source.view_size <= 64)
     std::fprintf(stderr, "warning: the imagenet stem leaves little of %d pixels; --stem small is meant for up to 64\n",
-                 source.size);
+                 source.view_size);
   try {
     const auto encoder =
         nn::make_encoder(o.encoder, {.stem = small ? nn::Stem::small : nn::Stem::imagenet, .image_size = source.size});
+    if (const auto config = encoder.config();
+        config && std::holds_alternative<nn::ViTConfig>(*config) && source.view_size != source.size)
+      throw UsageError(concat("--view-size ", source.view_size, ": the vision transformer ", o.encoder,
+                              " sees pictures of one size only, here ", source.size, "; leave it out, or change --size"));
     move_to(encoder.state(), o.where());  // where it goes, the rest of the task and its pictures follow
     return encoder;
   } catch (const Error& e) {
@@ -236,7 +254,8 @@ nn::AnyEncoder make_encoder(const Options& o, const Pretraining& p, const Source
 
 optim::Optimizer make_optimizer(const Options& o, const Pretraining& p, const Parameters& parameters) {
   optim::Options how{.lr = o.lr, .weight_decay = p.weight_decay};
-  if (o.optimizer == "sgd" || o.optimizer == "lars") how.momentum = p.momentum;
+  if (o.optimizer == "sgd" || o.optimizer == "lars" || o.optimizer == "muon") how.momentum = p.momentum;
+  if (o.optimizer == "muon") how.nesterov = p.momentum > 0;
   return optim::make(o.optimizer, parameters, how);
 }
 
@@ -300,8 +319,9 @@ train::FitOptions start_run(const Options& o, const Pretraining& p, const Source
     save_views(o.out + "/views.png", source, views, o.seed);
   }
   std::fprintf(stderr, "%lld pictures, views of %d x %d; encoder %s: %.1f million multiply-adds a view, %lld features\n",
-               static_cast<long long>(source.train->size()), source.size, source.size, o.encoder.c_str(),
-               static_cast<double>(nn::macs(encoder, source.size, source.size)) / 1e6, static_cast<long long>(encoder.dim()));
+               static_cast<long long>(source.train->size()), source.view_size, source.view_size, o.encoder.c_str(),
+               static_cast<double>(nn::macs(encoder, source.view_size, source.view_size)) / 1e6,
+               static_cast<long long>(encoder.dim()));
   if (source.base)
     std::fprintf(stderr, "online kNN: %lld test pictures against %lld training pictures; labels are used for nothing else\n",
                  static_cast<long long>(source.test->size()), static_cast<long long>(source.base->size()));

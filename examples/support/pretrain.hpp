@@ -16,11 +16,12 @@ namespace support {
 /// Options that all pretraining programs have beside the common ones.
 struct Pretraining {
   std::string stem = "auto", schedule = "cosine";
-  double momentum = 0.9;       // of SGD and LARS
+  double momentum = 0.9;       // of SGD; LARS and Muon have their own
   double weight_decay = 5e-4;  // of SGD: what lightly's CIFAR-10 benchmark uses
   double warmup = 0;      // epochs
   double clip = 0, average = 0;
   int accumulate = 1, knn_every = 5;
+  int view_size = 0;           // pixels; 0: as the pictures that the encoder is measured with
   std::int64_t knn_limit = 10000;
   double checkpoint_seconds = 300;
 };
@@ -35,7 +36,10 @@ const char* precision_for(sslcake::kernels::Isa isa);
 struct Source {
   std::shared_ptr<sslcake::data::Dataset> train;
   std::shared_ptr<sslcake::data::Dataset> base, test;  // with labels, for the online kNN; null where there are none
-  int size = 32;                                       // side of the views
+  int size = 32;                                       // side of the pictures that the encoder is measured with
+  // and of the views that it is trained with, at most as large: crops show things larger than whole pictures do, so that smaller
+  // views show them as large (Touvron et al. 2019, arXiv 1906.06423), and cost less
+  int view_size = 32;
   sslcake::augment::Normalisation normalisation;
 };
 /// Opens --data. Pictures that cannot be read are named on stderr.

@@ -33,6 +33,11 @@ else
   refused SSLCAKE_MODEL_MEMORY=100 'taken by other programs'
 fi
 
+if "$bin/simclr" --device cuda $common --epochs 1 --optimizer muon --out "$out/muon" >"$out/said" 2>&1; then
+  echo '--optimizer muon went on'; exit 1
+fi
+grep -q -e '--optimizer muon computes on the CPU only' "$out/said" || { cat "$out/said"; exit 1; }
+
 # The same run measured on both.
 for device in cuda cpu; do
   "$bin/evaluate" --device $device --encoder "$out/cuda/encoder.safetensors" --data builtin --limit 60 --probe-epochs 3 --out "$out/$device-measured" \

@@ -90,7 +90,7 @@ TEST_CASE("options: bad values are named with what was expected") {
   CHECK(has(mistake({"--temperature", "0"}), "--temperature expects a number from 0.001 to 100"));
   CHECK(has(mistake({"--width", "9999"}), "--width expects a whole number from 1 to 4096"));
   CHECK(has(mistake({"--mode", "quick"}), "--mode expects fast or slow, got \"quick\""));
-  CHECK(has(mistake({"--optimizer", "adamx"}), "sgd, adam, adamw or lars"));
+  CHECK(has(mistake({"--optimizer", "adamx"}), "sgd, adam, adamw, lars or muon"));
   CHECK(has(mistake({"--device", "tpu"}), "--device expects cpu or cuda"));
 #ifndef SSLCAKE_CUDA
   CHECK(has(mistake({"--device", "cuda"}), "no CUDA backend"));

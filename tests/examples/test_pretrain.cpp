@@ -38,6 +38,11 @@ TEST_CASE("pretraining: an optimiser trains at its own rates unless told otherwi
   CHECK(lars.options.lr == 0.3);
   CHECK(lars.pretraining.weight_decay == 0.1);
   CHECK(Program({"--optimizer", "adam"}).pretraining.weight_decay == 0);
+  CHECK(Program({"--optimizer", "muon"}).options.lr == 0.02);
+  CHECK(Program({"--optimizer", "muon"}).pretraining.weight_decay == 0.1);
+  CHECK(Program({"--optimizer", "muon"}).pretraining.momentum == 0.95);
+  CHECK(Program({"--optimizer", "muon", "--momentum", "0"}).pretraining.momentum == 0);
+  CHECK(sgd.pretraining.momentum == 0.9);
   CHECK(Program({"--optimizer", "adam", "--lr", "0.2"}).options.lr == 0.2);
 }
 

@@ -78,5 +78,20 @@ grep -Eq 'kernels [a-z0-9]+, (float32|bfloat16), [0-9]+ thread' log || fail 'the
 "$bin/evaluate" --run run-vit --limit 60 --probe-epochs 2 >log 2>&1 || fail 'evaluate with a vision transformer'
 "$bin/evaluate" --run run-vit --limit 60 --size 64 --out size >log 2>&1 && fail 'another size for a vision transformer was taken'
 grep -q -e '--size expects 32, which this vision transformer was made for, got 64; leave it out' log || fail 'no clear message for another size'
+"$bin/simclr" $vit --view-size 16 --out run-vit-small >log 2>&1 && fail 'small views for a vision transformer were taken'
+grep -q -e '--view-size 16: the vision transformer vit_tiny sees pictures of one size only, here 32' log || fail 'no clear message for small views'
 rm -rf run-vit run-vit-rotation
+
+# --- views smaller, but not larger, than what the encoder is measured with ---------------------------------------------------------------------
+for program in simclr rotation; do
+  "$bin/$program" --data builtin --encoder cakenet-w8 --limit 40 --batch 20 --epochs 1 --view-size 24 --out run-small >log 2>&1 || fail "$program --view-size 24"
+  grep -q '40 pictures, views of 24 x 24' log || fail "$program does not say that its views are smaller"
+  "$bin/evaluate" --run run-small --limit 60 --probe-epochs 2 >log 2>&1 || fail "evaluate after $program --view-size"
+  grep -q ', 32 x 32' log || fail "what $program trained with small views is not measured with whole pictures"
+  rm -rf run-small
+done
+"$bin/simclr" --data builtin --encoder cakenet-w8 --limit 40 --batch 20 --epochs 1 --view-size 33 --out run-large >log 2>&1 && fail 'views that are too large were taken'
+grep -q -e '--view-size expects at most the 32 pixels' log || fail 'no clear message for large views'
+"$bin/simclr" --data builtin --encoder cakenet-w8 --limit 40 --batch 20 --epochs 1 --optimizer muon --momentum 0 --out run-muon >log 2>&1 || fail 'simclr by Muon without momentum'
+rm -rf run-muon
 echo passed

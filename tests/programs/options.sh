@@ -53,7 +53,7 @@ for program in simclr rotation; do
   expect 1 "$program: [" "$program" --data "cifar10:$work/empty" --out "$work/run"
   expect 1 'builtin' "$program" --data nonsense --out "$work/run"
   expect 2 "--encoder vit_tiny_patch5 cannot be made for --size 32: " "$program" --encoder vit_tiny_patch5 --limit 20 --out "$work/run"
-  for text in 'adam: 0.001, adamw: 0.001, lars: 0.3' 'adam: 0, adamw: 0.01, lars: 1e-06' '=auto'; do
+  for text in 'adam: 0.001, adamw: 0.001, lars: 0.3, muon: 0.02' 'adam: 0, adamw: 0.01, lars: 1e-06, muon: 0.1' '=auto'; do
     "$bin/$program" --help | tr -s ' \n' ' ' | grep -qF -e "$text" || { echo "FAILED: $program --help does not name the default $text"; failed=1; }
   done
   expect 1 'batch' "$program" --data builtin --limit 20 --batch 64 --encoder cakenet-w8 --out "$work/small"
