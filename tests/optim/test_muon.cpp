@@ -126,7 +126,6 @@ TEST_CASE("Muon: a layer whose gradient ends comes to rest") {
   const auto rest = w.tensor.to_vector<float>();
   for (int step = 0; step < 2000; ++step) optimizer.step();  // the momentum sinks below what float32 can invert
   CHECK(w.tensor.to_vector<float>() == rest);
-  CHECK(std::abs(rest[0]) < 100);
 }
 
 TEST_CASE("Muon: what is not a matrix has its own rate, and decays where it is told to") {

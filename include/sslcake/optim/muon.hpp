@@ -10,6 +10,9 @@
 //
 //   X ← a X + (b X Xᵀ + c (X Xᵀ)²) X,   a, b, c = 3.4445, -4.7750, 2.0315
 //
+// For a matrix of m x n, m <= n, a step costs 2 m² n + m³ multiply-adds an iteration: for all of ResNet-18 0.94 s on two cores of
+// an AMD EPYC (Zen 3), where SGD takes 9 ms (bench/optimiser 3).
+//
 // Everything else (norms, biases, class tokens, positions, matrices of one row) is trained by SGD with the same momentum, and
 // decays by lr · weight_decay, too, where it decays. The authors leave first and last layers to another optimiser; here they are
 // matrices like others. A table of embeddings is not, for its rows have nothing to do with each other: give it to another one.
